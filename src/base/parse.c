@@ -1,0 +1,263 @@
+/* The grammars. Each predicate is a straight scan; none allocates. */
+#include "base/parse.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/str.h"
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGIT "0123456789"
+
+/* first character out of `first`, the others out of `rest`, min to max characters in all */
+static bool shaped(const char *s, const char *first, const char *rest, size_t min, size_t max)
+{
+	size_t len = strlen(s);
+
+	return len >= min && len <= max && strchr(first, s[0]) && s[0] && strspn(s + 1, rest) == len - 1;
+}
+
+static bool slug_ok(const char *s)
+{
+	return shaped(s, LOWER, LOWER DIGIT "-", 1, 31);
+}
+
+/* RFC 1123 labels of at most 63, 253 in all; a dot is needed (except for localhost), and the last label is no number: no addresses. */
+static bool domain_ok(const char *s)
+{
+	size_t len = strlen(s), label = 0;
+	const char *last = s;
+
+	if (gp_streq(s, "localhost"))
+		return true;
+	if (!len || len > 253 || !strchr(s, '.') || strspn(s, LOWER UPPER DIGIT "-.") != len)
+		return false;
+	for (size_t i = 0; i <= len; i++) {
+		if (s[i] == '.' || !s[i]) {
+			if (!label || label > 63 || s[i - 1] == '-' || s[i - label] == '-')
+				return false;
+			last = s + i - label;
+			label = 0;
+		} else {
+			label++;
+		}
+	}
+	return strspn(last, DIGIT) != strlen(last);
+}
+
+static bool host_ok(const char *s)
+{
+	size_t len = strlen(s);
+
+	if (strchr(s, ':')) /* an IPv6 address */
+		return len <= 45 && strspn(s, DIGIT "abcdefABCDEF:.") == len;
+	return len && len <= 253 && s[0] != '-' && s[0] != '.' && strspn(s, LOWER UPPER DIGIT "-.") == len;
+}
+
+/* The rules of git-check-ref-format(1) that matter for a name handed to git, and no leading dash: it would be an option. */
+static bool ref_ok(const char *s)
+{
+	size_t len = strlen(s);
+
+	if (!len || len > 200 || s[0] == '-' || s[0] == '/' || s[0] == '.' || s[len - 1] == '/' || s[len - 1] == '.')
+		return false;
+	if (strstr(s, "..") || strstr(s, "@{") || strstr(s, "//") || strstr(s, "/.") || gp_ends_with(s, ".lock"))
+		return false;
+	for (const unsigned char *p = (const unsigned char *)s; *p; p++)
+		if (*p <= 0x20 || *p == 0x7f || strchr("~^:?*[\\", *p))
+			return false;
+	return true;
+}
+
+/* Only transports that run nothing on this side; remote helpers ("ext::sh -c …") have "::" in front of the address. */
+static bool repo_ok(const char *s)
+{
+	static const char *const schemes[] = { "https://", "http://", "ssh://", "git://" };
+	size_t len = strlen(s);
+	const char *colon, *slash;
+
+	if (!len || len > 1000 || s[0] == '-')
+		return false;
+	for (const unsigned char *p = (const unsigned char *)s; *p; p++)
+		if (*p <= 0x20 || *p == 0x7f || strchr("\"'\\`$;|&<>", *p))
+			return false;
+	if (gp_starts_with(s, "file:///"))
+		return true;
+	if (s[0] == '/')
+		return s[1] != '\0';
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		if (gp_starts_with(s, schemes[i])) {
+			const char *host = s + strlen(schemes[i]);
+			size_t host_len = strcspn(host, "/");
+			const char *at = memrchr(host, '@', host_len);
+
+			if (at && memchr(host, ':', (size_t)(at - host)))
+				return false; /* user:password@ would show in argument lists and logs */
+			if (at)
+				host = at + 1;
+			return host[0] && host[0] != '-' && host[0] != '/';
+		}
+	}
+	/* scp form: [user@]host:path. ssh takes a host that starts with '-' for an option. */
+	colon = strchr(s, ':');
+	slash = strchr(s, '/');
+	if (!colon || (slash && slash < colon) || colon[1] == ':' || !colon[1] || colon[1] == '-')
+		return false;
+	const char *at = memchr(s, '@', (size_t)(colon - s));
+	const char *host = at ? at + 1 : s;
+	return host < colon && host[0] != '-' && strspn(host, LOWER UPPER DIGIT "-._") == (size_t)(colon - host);
+}
+
+static bool module_len_ok(const char *s, size_t len)
+{
+	bool start = true;
+
+	if (!len || len > 200)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (s[i] == '.') {
+			if (start)
+				return false;
+			start = true;
+		} else if (strchr(start ? LOWER UPPER "_" : LOWER UPPER DIGIT "_", s[i])) {
+			start = false;
+		} else {
+			return false;
+		}
+	}
+	return !start;
+}
+
+static bool module_ok(const char *s)
+{
+	return module_len_ok(s, strlen(s));
+}
+
+static bool wsgi_ok(const char *s)
+{
+	const char *colon = strchr(s, ':');
+
+	return colon && module_len_ok(s, (size_t)(colon - s)) && module_len_ok(colon + 1, strlen(colon + 1));
+}
+
+static bool user_ok(const char *s)
+{
+	return shaped(s, LOWER "_", LOWER DIGIT "-_", 1, 31);
+}
+
+static bool package_ok(const char *s)
+{
+	return shaped(s, LOWER DIGIT, LOWER DIGIT "+.-", 2, 100);
+}
+
+static bool dbname_ok(const char *s)
+{
+	return shaped(s, LOWER "_", LOWER DIGIT "_", 1, 63);
+}
+
+static bool envkey_ok(const char *s)
+{
+	return shaped(s, LOWER UPPER "_", LOWER UPPER DIGIT "_", 1, 128);
+}
+
+static bool plain_path(const char *s)
+{
+	for (const unsigned char *p = (const unsigned char *)s; *p; p++)
+		if (*p <= 0x20 || *p == 0x7f || strchr("\"'\\`{}", *p))
+			return false;
+	return strlen(s) <= 500;
+}
+
+static bool has_dotdot(const char *s)
+{
+	for (const char *p = s; p; p = strchr(p, '/')) {
+		p += *p == '/';
+		if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || !p[2]))
+			return true;
+	}
+	return false;
+}
+
+static bool urlpath_ok(const char *s)
+{
+	return s[0] == '/' && plain_path(s) && !strchr(s, '#');
+}
+
+static bool relpath_ok(const char *s)
+{
+	return s[0] && s[0] != '/' && s[0] != '-' && plain_path(s) && !has_dotdot(s);
+}
+
+static bool abspath_ok(const char *s)
+{
+	return s[0] == '/' && plain_path(s) && !has_dotdot(s);
+}
+
+static bool python_ok(const char *s)
+{
+	size_t minor;
+
+	if (gp_streq(s, "auto"))
+		return true;
+	if (s[0] != '3' || s[1] != '.')
+		return false;
+	minor = strspn(s + 2, DIGIT);
+	if (!minor || minor > 2)
+		return false;
+	s += 2 + minor;
+	return !*s || (*s == '.' && s[1] && strlen(s + 1) <= 2 && strspn(s + 1, DIGIT) == strlen(s + 1));
+}
+
+static const struct {
+	const char *name, *words;
+	bool (*ok)(const char *);
+} kinds[] = {
+#define X(name, words) [GP_NAME_##name] = { #name, words, name##_ok },
+	GP_NAME_KINDS(X)
+#undef X
+};
+
+bool gp_name_ok(enum gp_name_kind kind, const char *text)
+{
+	return kinds[kind].ok(text);
+}
+
+const char *gp_name_words(enum gp_name_kind kind)
+{
+	return kinds[kind].words;
+}
+
+const char *gp_name_kind_name(enum gp_name_kind kind)
+{
+	return kinds[kind].name;
+}
+
+int gp_name_check(enum gp_name_kind kind, const char *text, int error_kind, struct gp_error *err)
+{
+	if (gp_name_ok(kind, text))
+		return 0;
+	/* A repository may hold a password: it is not repeated. */
+	if (kind == GP_NAME_repo)
+		gp_fail(err, (enum gp_error_kind)error_kind, "this is no repository goldpath takes");
+	else
+		gp_fail(err, (enum gp_error_kind)error_kind, "'%.80s' is no valid %s", text, kinds[kind].name);
+	return gp_hint(err, "%s", kinds[kind].words);
+}
+
+bool gp_parse_int(const char *text, int64_t lo, int64_t hi, int64_t *ret)
+{
+	char *end;
+	long long value;
+
+	if (!text[0] || strchr(" \t\r\n\v\f+", text[0]))
+		return false;
+	errno = 0;
+	value = strtoll(text, &end, 10);
+	if (errno || *end || value < lo || value > hi)
+		return false;
+	*ret = value;
+	return true;
+}

@@ -1,0 +1,50 @@
+/*
+ * The grammar of everything a person or a file may name: slugs, domains, refs, repositories, modules, packages, users. One
+ * function a kind; each says in words what it wants, so that the same sentence stands in every error about it. Pure.
+ */
+#ifndef GP_BASE_PARSE_H
+#define GP_BASE_PARSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct gp_error;
+
+/* kind, function suffix, what is accepted in words */
+#define GP_NAME_KINDS(X)                                                                                                        \
+	X(slug, "a slug is a lower-case letter, then up to 30 lower-case letters, digits or dashes: acme-kitchens")                 \
+	X(domain, "a domain is a host name such as www.example.com")                                                                \
+	X(ref, "a ref is the name of a branch or tag, or a commit, and does not start with '-'")                                    \
+	X(repo, "a repository is an https://, ssh:// or git:// URL, user@host:path, file:///path or /path, without a password in it") \
+	X(module, "a Python module is dotted identifiers: acme_kitchens.settings.production")                                       \
+	X(wsgi, "a WSGI application is module:attribute: acme_kitchens.wsgi:application")                                           \
+	X(user, "a user name is a lower-case letter or '_', then up to 30 lower-case letters, digits, '-' or '_'")                   \
+	X(package, "a Debian package name is lower-case letters, digits, '+', '-' and '.', two at least")                           \
+	X(dbname, "a database name is a lower-case letter or '_', then up to 62 lower-case letters, digits or '_'")                  \
+	X(envkey, "an environment key is a letter or '_', then letters, digits or '_'")                                             \
+	X(urlpath, "a path starts with '/' and has no blanks, quotes or control characters")                                        \
+	X(relpath, "a path inside the checkout: relative, without '..'")                                                            \
+	X(abspath, "an absolute path without '..', blanks or quotes")                                                               \
+	X(python, "a Python version is 'auto' or like 3.12")                                                                         \
+	X(host, "a host is a name or an address, without a port")
+
+enum gp_name_kind {
+#define X(name, words) GP_NAME_##name,
+	GP_NAME_KINDS(X)
+#undef X
+};
+
+/* Is text a valid name of that kind? */
+bool gp_name_ok(enum gp_name_kind kind, const char *text);
+/* What a name of that kind looks like, a clause without a full stop. */
+const char *gp_name_words(enum gp_name_kind kind);
+/* "slug", "domain", ... */
+const char *gp_name_kind_name(enum gp_name_kind kind);
+/* 0, or a failure of the given error kind that quotes text, with gp_name_words as hint. */
+int gp_name_check(enum gp_name_kind kind, const char *text, int error_kind, struct gp_error *err);
+
+/* A decimal integer from lo to hi, nothing before or after it. */
+bool gp_parse_int(const char *text, int64_t lo, int64_t hi, int64_t *ret);
+
+#endif

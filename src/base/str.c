@@ -1,0 +1,167 @@
+/* String helpers. */
+#include "base/str.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+bool gp_starts_with(const char *s, const char *prefix)
+{
+	return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+bool gp_ends_with(const char *s, const char *suffix)
+{
+	size_t a = strlen(s), b = strlen(suffix);
+
+	return a >= b && strcmp(s + a - b, suffix) == 0;
+}
+
+void gp_strv_add(struct gp_arena *arena, struct gp_strv *list, const char *s)
+{
+	/* Room is doubled at 4, 8, 16, ...: n + 1 places are in use, the last one for the NULL. */
+	if (!list->v || (list->n + 1 >= 4 && ((list->n + 1) & list->n) == 0)) {
+		size_t cap = list->n + 1 < 4 ? 4 : (list->n + 1) * 2;
+		const char **v = gp_alloc_array(arena, cap, sizeof(*v));
+
+		if (list->n)
+			memcpy(v, list->v, list->n * sizeof(*v));
+		list->v = v;
+	}
+	list->v[list->n++] = s;
+	list->v[list->n] = NULL;
+}
+
+bool gp_strv_has(const struct gp_strv *list, const char *s)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (gp_streq(list->v[i], s))
+			return true;
+	return false;
+}
+
+const char *gp_strv_join(struct gp_arena *arena, const struct gp_strv *list, const char *between)
+{
+	size_t len = 1;
+	char *text, *p;
+
+	for (size_t i = 0; i < list->n; i++)
+		len += strlen(list->v[i]) + strlen(between);
+	p = text = gp_alloc(arena, len);
+	for (size_t i = 0; i < list->n; i++) {
+		p = stpcpy(p, list->v[i]);
+		if (i + 1 < list->n)
+			p = stpcpy(p, between);
+	}
+	return text;
+}
+
+struct gp_strv gp_lines(struct gp_arena *arena, const char *text)
+{
+	struct gp_strv lines = { 0 };
+
+	while (*text) {
+		size_t len = strcspn(text, "\n");
+
+		gp_strv_add(arena, &lines, gp_strndup(arena, text, len));
+		text += len + (text[len] == '\n');
+	}
+	return lines;
+}
+
+struct gp_strv gp_words(struct gp_arena *arena, const char *line)
+{
+	struct gp_strv words = { 0 };
+
+	for (;;) {
+		size_t len;
+
+		line += strspn(line, " \t\r\n");
+		if (!*line)
+			return words;
+		len = strcspn(line, " \t\r\n");
+		gp_strv_add(arena, &words, gp_strndup(arena, line, len));
+		line += len;
+	}
+}
+
+const char *gp_trim(struct gp_arena *arena, const char *text)
+{
+	size_t len;
+
+	text += strspn(text, " \t\r\n");
+	len = strlen(text);
+	while (len && strchr(" \t\r\n", text[len - 1]))
+		len--;
+	return gp_strndup(arena, text, len);
+}
+
+const char *gp_last_lines(const char *text, size_t n)
+{
+	const char *p = text + strlen(text);
+
+	if (p > text && p[-1] == '\n')
+		p--;
+	while (p > text) {
+		if (p[-1] == '\n' && --n == 0)
+			break;
+		p--;
+	}
+	return p;
+}
+
+const char *gp_last_line(struct gp_arena *arena, const char *text)
+{
+	const char *found = "";
+
+	for (const char *p = text; *p;) {
+		size_t len = strcspn(p, "\n");
+
+		if (strspn(p, " \t\r") < len)
+			found = p;
+		p += len + (p[len] == '\n');
+	}
+	return gp_trim(arena, gp_strndup(arena, found, strcspn(found, "\n")));
+}
+
+/* Levenshtein distance, given up (returning 3) for words too long to be a slip of the finger. */
+static size_t distance(const char *a, const char *b)
+{
+	enum { MAX = 40 };
+	size_t la = strlen(a), lb = strlen(b), row[MAX + 1];
+
+	if (la > MAX || lb > MAX)
+		return 3;
+	for (size_t j = 0; j <= lb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= la; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= lb; j++) {
+			size_t change = diagonal + (tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]));
+			size_t best = row[j] + 1 < row[j - 1] + 1 ? row[j] + 1 : row[j - 1] + 1;
+
+			diagonal = row[j];
+			row[j] = change < best ? change : best;
+		}
+	}
+	return row[lb];
+}
+
+const char *gp_closest(const char *word, const char *const *names, size_t n)
+{
+	const char *best = NULL;
+	size_t best_distance = 3;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t d = distance(word, names[i]);
+
+		if (d < best_distance && d < strlen(word)) {
+			best = names[i];
+			best_distance = d;
+		}
+	}
+	return best;
+}

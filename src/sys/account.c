@@ -1,0 +1,145 @@
+/* Users and groups. Look-ups go through NSS (getpwnam), so that hosts with other sources of accounts are told the truth. */
+#include "sys/account.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "sys/proc.h"
+
+int gp_account_find(struct gp_arena *arena, const char *name, struct gp_account *ret, struct gp_error *err)
+{
+	struct passwd pw, *found = NULL;
+	char text[16384];
+	int count = GP_ACCOUNT_GROUPS_MAX, rc = getpwnam_r(name, &pw, text, sizeof(text), &found);
+
+	if (rc && rc != ENOENT)
+		return gp_fail_errno(err, rc, "look up user %s", name);
+	if (!found)
+		return 0;
+	*ret = (struct gp_account){
+		.name = gp_strdup(arena, pw.pw_name),
+		.home = gp_strdup(arena, pw.pw_dir),
+		.shell = gp_strdup(arena, pw.pw_shell),
+		.uid = pw.pw_uid,
+		.gid = pw.pw_gid,
+	};
+	if (getgrouplist(name, pw.pw_gid, ret->groups, &count) < 0)
+		return gp_fail(err, GP_E_FAILED, "user %s is in more than %d groups", name, GP_ACCOUNT_GROUPS_MAX);
+	ret->group_count = count;
+	return 1;
+}
+
+int gp_account_get(struct gp_arena *arena, const char *name, struct gp_account *ret, struct gp_error *err)
+{
+	int found = gp_account_find(arena, name, ret, err);
+
+	if (found == 0)
+		return gp_fail(err, GP_E_FAILED, "there is no user '%s' on this host", name);
+	return found < 0 ? -1 : 0;
+}
+
+const char *gp_account_name(struct gp_arena *arena, uid_t uid)
+{
+	struct passwd pw, *found = NULL;
+	char text[16384];
+
+	if (getpwuid_r(uid, &pw, text, sizeof(text), &found) == 0 && found)
+		return gp_strdup(arena, pw.pw_name);
+	return gp_sprintf(arena, "uid %u", (unsigned)uid);
+}
+
+const char *gp_group_name(struct gp_arena *arena, gid_t gid)
+{
+	struct group gr, *found = NULL;
+	char text[16384];
+
+	if (getgrgid_r(gid, &gr, text, sizeof(text), &found) == 0 && found)
+		return gp_strdup(arena, gr.gr_name);
+	return gp_sprintf(arena, "gid %u", (unsigned)gid);
+}
+
+int gp_group_find(const char *name, gid_t *ret, struct gp_error *err)
+{
+	struct group gr, *found = NULL;
+	char text[16384];
+	int rc = getgrnam_r(name, &gr, text, sizeof(text), &found);
+
+	if (rc && rc != ENOENT)
+		return gp_fail_errno(err, rc, "look up group %s", name);
+	if (!found)
+		return 0;
+	*ret = gr.gr_gid;
+	return 1;
+}
+
+bool gp_group_has(const char *group, const char *user)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct gp_account account;
+	gid_t gid;
+
+	if (gp_group_find(group, &gid, NULL) != 1 || gp_account_find(arena, user, &account, NULL) != 1)
+		return false;
+	for (int i = 0; i < account.group_count; i++)
+		if (account.groups[i] == gid)
+			return true;
+	return false;
+}
+
+int gp_account_create(const char *name, const char *home, struct gp_error *err)
+{
+	/* --user-group: the group of the same name. No password is set: the account is locked for password logins. */
+	if (home)
+		return gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("useradd", "--create-home", "--home-dir", home, "--shell",
+			"/bin/bash", "--user-group", "--comment", "", "--", name) }, NULL, err);
+	return gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent",
+		"--shell", "/usr/sbin/nologin", "--user-group", "--comment", "", "--", name) }, NULL, err);
+}
+
+int gp_group_create(const char *name, struct gp_error *err)
+{
+	return gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("groupadd", "--system", "--", name) }, NULL, err);
+}
+
+int gp_group_add(const char *group, const char *user, struct gp_error *err)
+{
+	return gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("usermod", "--append", "--groups", group, "--", user) }, NULL, err);
+}
+
+int gp_account_assume(const struct gp_account *account, struct gp_identity *was, struct gp_error *err)
+{
+	*was = (struct gp_identity){ .uid = geteuid(), .gid = getegid() };
+	if (account->uid == was->uid)
+		return 0;
+	was->group_count = getgroups(GP_ACCOUNT_GROUPS_MAX, was->groups);
+	if (was->group_count < 0)
+		return gp_fail_errno(err, errno, "read the groups of this process");
+	was->active = true;
+	if (setgroups((size_t)account->group_count, account->groups) < 0 || setegid(account->gid) < 0 || seteuid(account->uid) < 0) {
+		int number = errno;
+
+		gp_account_resume(was);
+		return gp_fail_errno(err, number, "act as user %s", account->name);
+	}
+	return 0;
+}
+
+void gp_account_resume(struct gp_identity *was)
+{
+	if (!was->active)
+		return;
+	if ((geteuid() != was->uid && seteuid(was->uid) < 0) || setegid(was->gid) < 0 ||
+		(was->uid == 0 && setgroups((size_t)was->group_count, was->groups) < 0)) {
+		perror("goldpath: cannot return to its own user");
+		abort();
+	}
+	was->active = false;
+}

@@ -1,0 +1,24 @@
+/* Debian packages: what dpkg's status file says, and apt-get for what is missing. */
+#ifndef GP_SYS_PKG_H
+#define GP_SYS_PKG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct gp_arena;
+struct gp_error;
+struct gp_strv;
+
+/* The names of all fully installed packages and of what they provide, from dpkg's status file (GP_DPKG_STATUS or the default). */
+struct gp_pkg_db;
+int gp_pkg_open(struct gp_arena *arena, struct gp_pkg_db **ret, struct gp_error *err);
+bool gp_pkg_installed(const struct gp_pkg_db *db, const char *name);
+/* Something was left half installed or unpacked: apt will refuse to work until dpkg --configure -a. The name, or NULL. */
+const char *gp_pkg_broken(const struct gp_pkg_db *db);
+
+/* apt-get install, without recommended packages and questions, waiting up to two minutes for another apt. Updates the lists first
+ * when a name is unknown or the lists are older than a day. line: told what apt says. */
+int gp_pkg_install(struct gp_arena *arena, const struct gp_strv *names, void (*line)(void *arg, bool is_stderr, const char *text),
+	void *arg, struct gp_error *err);
+
+#endif

@@ -1,0 +1,375 @@
+/*
+ * The process runner. fork, not vfork: the child changes user, groups and session before exec, and each of those may fail with a
+ * message. The parent polls three pipes and a pidfd until the child is gone and its output read, or the deadline has passed.
+ */
+#include "sys/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "sys/account.h"
+#include "sys/fs.h"
+
+enum { DEFAULT_TIMEOUT_MS = 60000, DEFAULT_OUTPUT = 1 << 20, LINE_MAX_BYTES = 4096, DRAIN_MS = 200 };
+
+static const char search_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/* What the child could not do, told to the parent through a close-on-exec pipe. */
+struct start_failure {
+	int number;
+	char doing[32];
+};
+
+struct stream {
+	int fd;
+	struct gp_buf *kept;
+	struct gp_buf line;
+	bool is_stderr;
+};
+
+static const char *find_program(struct gp_arena *arena, const char *name)
+{
+	if (strchr(name, '/'))
+		return name;
+	for (const char *dir = search_path; *dir;) {
+		size_t len = strcspn(dir, ":");
+		const char *path = gp_sprintf(arena, "%.*s/%s", (int)len, dir, name);
+
+		if (access(path, X_OK) == 0)
+			return path;
+		dir += len + (dir[len] == ':');
+	}
+	return NULL;
+}
+
+bool gp_proc_have(const char *name)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+
+	return find_program(arena, name) != NULL;
+}
+
+static bool names_key(const char *const *env, const char *pair)
+{
+	size_t len = strcspn(pair, "=") + 1;
+
+	for (; env && *env; env++)
+		if (strncmp(*env, pair, len) == 0)
+			return true;
+	return false;
+}
+
+static struct gp_strv make_env(struct gp_arena *arena, const struct gp_proc *proc)
+{
+	struct gp_strv env = { 0 }, base = { 0 };
+
+	gp_strv_add(arena, &base, gp_sprintf(arena, "PATH=%s", search_path));
+	gp_strv_add(arena, &base, "LANG=C.UTF-8");
+	if (proc->as) {
+		gp_strv_add(arena, &base, gp_sprintf(arena, "HOME=%s", proc->as->home));
+		gp_strv_add(arena, &base, gp_sprintf(arena, "USER=%s", proc->as->name));
+		gp_strv_add(arena, &base, gp_sprintf(arena, "LOGNAME=%s", proc->as->name));
+		gp_strv_add(arena, &base, gp_sprintf(arena, "SHELL=%s", proc->as->shell));
+	} else {
+		gp_strv_add(arena, &base, "HOME=/root");
+	}
+	for (size_t i = 0; i < base.n; i++)
+		if (!names_key(proc->env, base.v[i]))
+			gp_strv_add(arena, &env, base.v[i]);
+	for (const char *const *e = proc->env; e && *e; e++)
+		gp_strv_add(arena, &env, *e);
+	return env;
+}
+
+static void child_fail(int report, const char *doing) __attribute__((noreturn));
+static void child_fail(int report, const char *doing)
+{
+	struct start_failure failure = { .number = errno };
+
+	snprintf(failure.doing, sizeof(failure.doing), "%s", doing);
+	while (write(report, &failure, sizeof(failure)) < 0 && errno == EINTR)
+		;
+	_exit(127);
+}
+
+/* Runs in the child, between fork and exec. Only descriptors 0-2 and `report` (close-on-exec) survive. */
+static void child(const struct gp_proc *proc, const char *program, const char *const *env, const int fds[3], int report)
+	__attribute__((noreturn));
+static void child(const struct gp_proc *proc, const char *program, const char *const *env, const int fds[3], int report)
+{
+	sigset_t none;
+
+	/* A session of its own: no controlling terminal to push input into, and one group to kill. */
+	if (setsid() < 0)
+		child_fail(report, "start a session");
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int i = 0; i < 3; i++)
+		if (dup2(fds[i], i) < 0)
+			child_fail(report, "connect its output");
+	if (report != 3) {
+		if (dup3(report, 3, O_CLOEXEC) < 0)
+			child_fail(report, "report");
+		report = 3;
+	}
+	syscall(SYS_close_range, 4U, ~0U, 0U);
+	if (proc->as && (geteuid() == 0 || proc->as->uid != geteuid())) {
+		if (setgroups((size_t)proc->as->group_count, proc->as->groups) < 0)
+			child_fail(report, "set its groups");
+		if (setresgid(proc->as->gid, proc->as->gid, proc->as->gid) < 0)
+			child_fail(report, "set its group");
+		if (setresuid(proc->as->uid, proc->as->uid, proc->as->uid) < 0)
+			child_fail(report, "set its user");
+	}
+	if (!proc->may_gain_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		child_fail(report, "give up privileges");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	umask(proc->umask ? proc->umask : 022);
+	if (chdir(proc->cwd ? proc->cwd : "/") < 0)
+		child_fail(report, "enter its folder");
+	/* execve wants char *const *; it changes nothing. */
+	execve(program, (char *const *)(uintptr_t)proc->argv, (char *const *)(uintptr_t)env);
+	child_fail(report, "execute it");
+}
+
+static void emit_lines(const struct gp_proc *proc, struct stream *s, const char *data, size_t len)
+{
+	if (!proc->line)
+		return;
+	for (size_t i = 0; i < len; i++) {
+		if (data[i] != '\n' && data[i] != '\r') {
+			if (s->line.len < LINE_MAX_BYTES)
+				gp_buf_add(&s->line, data + i, 1);
+			continue;
+		}
+		if (s->line.len)
+			proc->line(proc->arg, s->is_stderr, gp_buf_str(&s->line));
+		s->line.len = 0;
+		if (s->line.data)
+			s->line.data[0] = '\0';
+	}
+}
+
+/* Read what is there; closes the stream at its end. */
+static void drain(const struct gp_proc *proc, struct stream *s)
+{
+	char data[16384];
+	ssize_t n = read(s->fd, data, sizeof(data));
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n <= 0) {
+		gp_closep(&s->fd);
+		return;
+	}
+	gp_buf_keep_tail(s->kept, data, (size_t)n);
+	emit_lines(proc, s, data, (size_t)n);
+}
+
+static void finish_line(const struct gp_proc *proc, struct stream *s)
+{
+	if (proc->line && s->line.len)
+		proc->line(proc->arg, s->is_stderr, gp_buf_str(&s->line));
+	gp_buf_free(&s->line);
+	gp_closep(&s->fd);
+}
+
+/* Feed stdin. A child that does not read it must not stall us, nor end us by SIGPIPE (ignored by main; EPIPE is no error here). */
+static void feed(int *fd, const char **input, size_t *left)
+{
+	ssize_t n = *left ? write(*fd, *input, *left) : 0;
+
+	if (n > 0) {
+		*input += n;
+		*left -= (size_t)n;
+	}
+	if (!*left || (n < 0 && errno != EINTR && errno != EAGAIN))
+		gp_closep(fd);
+}
+
+/* Poll until the child has ended and both streams are closed. Returns false at the deadline. A grandchild that keeps the pipes open
+ * after the child's end gets DRAIN_MS. */
+static bool pump(const struct gp_proc *proc, int pidfd, int *in, struct stream streams[2], int64_t deadline)
+{
+	const char *input = proc->input;
+	size_t left = proc->input_len;
+	bool ended = false;
+
+	while (!ended || streams[0].fd >= 0 || streams[1].fd >= 0) {
+		struct pollfd fds[4] = {
+			{ .fd = ended ? -1 : pidfd, .events = POLLIN },
+			{ .fd = streams[0].fd, .events = POLLIN },
+			{ .fd = streams[1].fd, .events = POLLIN },
+			{ .fd = *in, .events = POLLOUT },
+		};
+		int n = poll(fds, 4, (int)gp_left_ms(deadline));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return ended;
+		for (int i = 0; i < 2; i++)
+			if (fds[1 + i].revents)
+				drain(proc, &streams[i]);
+		if (fds[3].revents)
+			feed(in, &input, &left);
+		if (fds[0].revents) {
+			int64_t soon = gp_mono_ms() + DRAIN_MS;
+
+			ended = true;
+			if (soon < deadline)
+				deadline = soon;
+		}
+	}
+	return true;
+}
+
+static int open_pipes(int in[2], int out[2], int errp[2], int report[2], bool has_input, struct gp_error *err)
+{
+	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(errp, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0)
+		return gp_fail_errno(err, errno, "make a pipe");
+	if (has_input) {
+		if (pipe2(in, O_CLOEXEC) < 0)
+			return gp_fail_errno(err, errno, "make a pipe");
+		fcntl(in[1], F_SETFL, O_NONBLOCK);
+	} else {
+		in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (in[0] < 0)
+			return gp_fail_errno(err, errno, "open /dev/null");
+	}
+	return 0;
+}
+
+static int start_failed(const struct gp_proc *proc, const struct start_failure *failure, struct gp_error *err)
+{
+	gp_fail_errno(err, failure->number, "cannot start %s (%s)", proc->argv[0], failure->doing);
+	if (failure->number == ENOENT && gp_streq(failure->doing, "execute it"))
+		gp_hint(err, "it, or the interpreter in its first line, is not there");
+	return -1;
+}
+
+static int timed_out(const struct gp_proc *proc, const struct gp_proc_result *ret, int64_t timeout_ms, struct gp_error *err)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	const struct gp_buf *said = ret->err.len ? &ret->err : &ret->out;
+
+	gp_fail(err, GP_E_FAILED, "%s did not end within %s and was killed", proc->argv[0], gp_duration(arena, timeout_ms));
+	return gp_detail(err, gp_buf_str(said), said->len);
+}
+
+int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	GP_AUTO_FD in0 = -1, in1 = -1, out0 = -1, out1 = -1, err0 = -1, err1 = -1, rep0 = -1, rep1 = -1, pidfd = -1;
+	int64_t timeout = proc->timeout_ms ? proc->timeout_ms : DEFAULT_TIMEOUT_MS, start = gp_mono_ms();
+	size_t keep = proc->output_max ? proc->output_max : DEFAULT_OUTPUT;
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, errp[2] = { -1, -1 }, report[2] = { -1, -1 };
+	struct start_failure failure;
+	const char *program;
+	struct gp_strv env;
+	bool in_time;
+	int status = 0, made;
+	pid_t pid;
+
+	*ret = (struct gp_proc_result){ .status = -1, .out.max = keep, .err.max = keep };
+	program = find_program(arena, proc->argv[0]);
+	if (!program)
+		return gp_fail(err, GP_E_FAILED, "there is no program '%s' on this host", proc->argv[0]);
+	env = make_env(arena, proc);
+	made = open_pipes(in, out, errp, report, proc->input != NULL, err);
+	in0 = in[0], in1 = in[1], out0 = out[0], out1 = out[1], err0 = errp[0], err1 = errp[1], rep0 = report[0], rep1 = report[1];
+	GP_TRY(made);
+
+	pid = fork();
+	if (pid < 0)
+		return gp_fail_errno(err, errno, "start %s", proc->argv[0]);
+	if (pid == 0)
+		child(proc, program, env.v, (const int[]){ in0, out1, err1 }, rep1);
+	gp_closep(&in0);
+	gp_closep(&out1);
+	gp_closep(&err1);
+	gp_closep(&rep1);
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0U);
+	fcntl(out0, F_SETFL, O_NONBLOCK);
+	fcntl(err0, F_SETFL, O_NONBLOCK);
+
+	/* The report pipe closes at exec: this read lasts no longer than the start. */
+	ssize_t n;
+	do
+		n = read(rep0, &failure, sizeof(failure));
+	while (n < 0 && errno == EINTR);
+	if (n == (ssize_t)sizeof(failure) || pidfd < 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		if (pidfd < 0)
+			return gp_fail(err, GP_E_FAILED, "cannot watch %s: pidfd_open failed", proc->argv[0]);
+		return start_failed(proc, &failure, err);
+	}
+
+	struct stream streams[2] = { { .fd = out0, .kept = &ret->out }, { .fd = err0, .kept = &ret->err, .is_stderr = true } };
+	out0 = err0 = -1; /* the streams own them now */
+	in_time = pump(proc, pidfd, &in1, streams, start + timeout);
+	/* Whatever the child left behind in its session goes with it; at the deadline that is the child itself. The child is not yet
+	 * reaped, so the group's number cannot have been given away. */
+	kill(-pid, SIGKILL);
+	if (!in_time)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	finish_line(proc, &streams[0]);
+	finish_line(proc, &streams[1]);
+	ret->ms = gp_mono_ms() - start;
+	if (!in_time)
+		return timed_out(proc, ret, timeout, err);
+	ret->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	ret->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	return 0;
+}
+
+int gp_proc_fail(const struct gp_proc *proc, const struct gp_proc_result *result, struct gp_error *err)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	const struct gp_buf *said = result->err.len ? &result->err : &result->out;
+	const char *last = gp_last_line(arena, gp_buf_str(said));
+	const char *name = strrchr(proc->argv[0], '/');
+
+	name = name ? name + 1 : proc->argv[0];
+	if (result->signal)
+		gp_fail(err, GP_E_FAILED, "%s was ended by signal %d (%s)", name, result->signal, strsignal(result->signal));
+	else
+		gp_fail(err, GP_E_FAILED, "%s exited with status %d%s%.300s", name, result->status, *last ? ": " : "", last);
+	return gp_detail(err, gp_buf_str(said), said->len);
+}
+
+int gp_proc_must(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err)
+{
+	GP_AUTO_RESULT own = { 0 };
+	struct gp_proc_result *result = ret ? ret : &own;
+
+	GP_TRY(gp_proc_run(proc, result, err));
+	if (result->status != 0)
+		return gp_proc_fail(proc, result, err);
+	return 0;
+}
+
+void gp_proc_result_free(struct gp_proc_result *result)
+{
+	gp_buf_free(&result->out);
+	gp_buf_free(&result->err);
+}

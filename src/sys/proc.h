@@ -1,0 +1,64 @@
+/*
+ * Running other programs: the only place that forks. An argument vector, never a shell; an explicit environment, user, folder and
+ * umask; standard input, output and error in one poll loop together with the process itself; one deadline over all of it, at
+ * which the whole session is killed. A child never outlives goldpath (PR_SET_PDEATHSIG) nor gains rights (no_new_privs).
+ */
+#ifndef GP_SYS_PROC_H
+#define GP_SYS_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+
+struct gp_account;
+struct gp_arena;
+struct gp_error;
+
+struct gp_proc {
+	const char *const *argv;        /* argv[0] with a '/' is the file, else looked up in a fixed PATH */
+	const char *const *env;         /* "KEY=value", on top of PATH, LANG=C.UTF-8 and, with as, HOME USER LOGNAME SHELL; NULL: none */
+	const char *cwd;                /* NULL: "/" */
+	const struct gp_account *as;    /* run as; NULL: as goldpath itself */
+	mode_t umask;                   /* 0: 022 */
+	const void *input;              /* what it reads on stdin; NULL: /dev/null */
+	size_t input_len;
+	int64_t timeout_ms;             /* over everything; 0: 60 s */
+	size_t output_max;              /* bytes of stdout and of stderr kept, the newest; 0: 1 MiB */
+	bool may_gain_privileges;       /* leave no_new_privs off: sudo and the like */
+	/* Called for each line as it comes (no newline, at most 4096 bytes), from within gp_proc_run. NULL: nobody. */
+	void (*line)(void *arg, bool is_stderr, const char *text);
+	void *arg;
+};
+
+struct gp_proc_result {
+	int status;       /* exit status, or -1 when a signal ended it */
+	int signal;       /* that signal, or 0 */
+	struct gp_buf out, err;
+	int64_t ms;       /* wall time */
+};
+
+/*
+ * Run to the end. -1 if it could not be started (exec's errno comes back), or the deadline passed; a program that exits with
+ * another status than 0 is a result, not an error. *ret is always valid and freed by gp_proc_result_free.
+ */
+int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err);
+
+/* Run, and fail unless it exits with 0: the message names the program, its status and its last line of output; detail has the
+ * rest. ret may be NULL. */
+int gp_proc_must(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err);
+
+/* Turn an unsuccessful result into that failure. */
+int gp_proc_fail(const struct gp_proc *proc, const struct gp_proc_result *result, struct gp_error *err);
+
+/* Is there a program of that name in the fixed PATH? */
+bool gp_proc_have(const char *name);
+
+void gp_proc_result_free(struct gp_proc_result *result);
+#define GP_AUTO_RESULT __attribute__((cleanup(gp_proc_result_free))) struct gp_proc_result
+
+#define GP_ARGV(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+#endif

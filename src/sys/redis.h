@@ -1,0 +1,19 @@
+/* Redis, by hiredis. */
+#ifndef GP_SYS_REDIS_H
+#define GP_SYS_REDIS_H
+
+struct gp_arena;
+struct gp_error;
+
+/*
+ * PING the server on host:port within timeout_ms (connect and answer together). The failure names `systemctl status redis-server`
+ * as its hint where nothing listens or nothing answers, and says so where the server asks for a password (NOAUTH), is loading, or
+ * is something else than Redis. password NULL: none.
+ */
+int gp_redis_ping(const char *host, int port, const char *password, int timeout_ms, struct gp_error *err);
+
+/* CONFIG GET key: its value, NULL where the server has no such key. */
+int gp_redis_config(const char *host, int port, int timeout_ms, struct gp_arena *arena, const char *key, const char **ret,
+	struct gp_error *err);
+
+#endif
