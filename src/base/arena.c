@@ -90,7 +90,8 @@ char *gp_strndup(struct gp_arena *arena, const char *s, size_t len)
 {
 	char *copy = gp_alloc(arena, len + 1);
 
-	memcpy(copy, s, len);
+	if (len) /* s may be NULL then: the data of an empty gp_buf */
+		memcpy(copy, s, len);
 	return copy;
 }
 

@@ -15,9 +15,9 @@ int64_t gp_mono_ms(void)
 
 int64_t gp_left_ms(int64_t deadline_ms)
 {
-	int64_t left = deadline_ms - gp_mono_ms();
+	int64_t now = gp_mono_ms();
 
-	return left > 0 ? left : 0;
+	return deadline_ms > now ? deadline_ms - now : 0;
 }
 
 int64_t gp_now(void)
@@ -25,32 +25,41 @@ int64_t gp_now(void)
 	return (int64_t)time(NULL);
 }
 
-static const char *format(struct gp_arena *arena, int64_t when, const char *fmt)
+static struct tm utc(int64_t when)
 {
 	time_t t = (time_t)when;
 	struct tm tm;
-	char text[64];
 
-	gmtime_r(&t, &tm);
-	strftime(text, sizeof(text), fmt, &tm);
-	return gp_strdup(arena, text);
+	if (!gmtime_r(&t, &tm)) /* a year beyond int: a number out of a broken record */
+		tm = (struct tm){ .tm_year = 70, .tm_mday = 1 };
+	return tm;
 }
 
 const char *gp_stamp(struct gp_arena *arena, int64_t when)
 {
-	return format(arena, when, "%Y%m%dT%H%M%SZ");
+	struct tm tm = utc(when);
+	char text[64];
+
+	strftime(text, sizeof(text), "%Y%m%dT%H%M%SZ", &tm);
+	return gp_strdup(arena, text);
 }
 
 const char *gp_rfc3339(struct gp_arena *arena, int64_t when)
 {
-	return format(arena, when, "%Y-%m-%dT%H:%M:%SZ");
+	struct tm tm = utc(when);
+	char text[64];
+
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return gp_strdup(arena, text);
 }
 
 const char *gp_duration(struct gp_arena *arena, int64_t ms)
 {
 	if (ms < 1000)
 		return gp_sprintf(arena, "%lld ms", (long long)ms);
-	if (ms < 60000)
+	if (ms < 59950) /* from there on it would read "60.0 s" */
 		return gp_sprintf(arena, "%.1f s", (double)ms / 1000);
+	if (ms < 60000)
+		ms = 60000;
 	return gp_sprintf(arena, "%lld min %lld s", (long long)(ms / 60000), (long long)(ms / 1000 % 60));
 }

@@ -31,6 +31,12 @@ struct parser {
 	size_t value_end; /* length of the value without trailing white space that was not quoted */
 };
 
+static void parser_free(struct parser *p)
+{
+	gp_buf_free(&p->key);
+	gp_buf_free(&p->value);
+}
+
 static bool is_newline(char c)
 {
 	return c == '\n' || c == '\r';
@@ -76,7 +82,7 @@ static void put(struct parser *p)
 	pair->value = value;
 }
 
-/* Strict UTF-8 as systemd checks it: no overlong forms, no surrogates, nothing above U+10FFFF. */
+/* Strict UTF-8 as systemd checks it: no overlong forms, no surrogates, no noncharacters, nothing above U+10FFFF. */
 static bool utf8_ok(const unsigned char *s, size_t len)
 {
 	for (size_t i = 0; i < len;) {
@@ -90,6 +96,11 @@ static bool utf8_ok(const unsigned char *s, size_t len)
 				return false;
 		if ((c == 0xe0 && s[i + 1] < 0xa0) || (c == 0xed && s[i + 1] > 0x9f) || (c == 0xf0 && s[i + 1] < 0x90) ||
 			(c == 0xf4 && s[i + 1] > 0x8f))
+			return false;
+		/* U+FDD0 to U+FDEF, and the last two of each plane */
+		if ((c == 0xef && s[i + 1] == 0xb7 && s[i + 2] >= 0x90 && s[i + 2] <= 0xaf) ||
+			(c == 0xef && s[i + 1] == 0xbf && s[i + 2] >= 0xbe) ||
+			(c >= 0xf0 && (s[i + 1] & 0x0f) == 0x0f && s[i + 2] == 0xbf && s[i + 3] >= 0xbe))
 			return false;
 		i += more + 1;
 	}
@@ -177,13 +188,13 @@ static enum state step(struct parser *p, enum state state, char c)
 
 int gp_dotenv_parse(struct gp_arena *arena, const char *text, size_t len, struct gp_dotenv *ret, struct gp_error *err)
 {
-	struct parser p = { .arena = arena };
+	__attribute__((cleanup(parser_free))) struct parser p = { .arena = arena };
 	enum state state = PRE_KEY;
 	size_t line = 1;
 
 	if (len > GP_DOTENV_MAX)
 		return gp_fail(err, GP_E_CONFIG, "larger than %d KiB", GP_DOTENV_MAX / 1024);
-	if (memchr(text, '\0', len))
+	if (len && memchr(text, '\0', len)) /* an empty gp_buf has no data */
 		return gp_fail(err, GP_E_CONFIG, "contains a NUL byte");
 	if (!utf8_ok((const unsigned char *)text, len))
 		return gp_fail(err, GP_E_CONFIG, "is not UTF-8");
@@ -197,8 +208,6 @@ int gp_dotenv_parse(struct gp_arena *arena, const char *text, size_t len, struct
 	}
 	if (state != PRE_KEY && state != KEY && state != COMMENT && state != COMMENT_ESCAPE)
 		put(&p);
-	gp_buf_free(&p.key);
-	gp_buf_free(&p.value);
 	*ret = p.env;
 	return 0;
 }

@@ -5,15 +5,26 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A message is one line: anything that could move a cursor becomes '?', a newline a blank. Bytes above 0x7f are UTF-8 and stay. */
+/* Anything that could move a cursor becomes '?': C0, DEL, and C1 in UTF-8, where U+009B starts a sequence just as ESC [ does. */
+static void tame(char *text, size_t len, const char *but)
+{
+	unsigned char *p = (unsigned char *)text;
+
+	for (size_t i = 0; i < len; i++) {
+		if ((p[i] < 0x20 && (!p[i] || !strchr(but, p[i]))) || p[i] == 0x7f)
+			p[i] = '?';
+		else if (p[i] == 0xc2 && i + 1 < len && p[i + 1] >= 0x80 && p[i + 1] < 0xa0)
+			p[i] = p[i + 1] = '?';
+	}
+}
+
+/* A message is one line. */
 static void one_line(char *text)
 {
-	for (unsigned char *p = (unsigned char *)text; *p; p++) {
+	tame(text, strlen(text), "\n\t");
+	for (char *p = text; *p; p++)
 		if (*p == '\n' || *p == '\t')
 			*p = ' ';
-		else if (*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	}
 }
 
 static void add_trace(struct gp_error *err, const char *file, int line)
@@ -98,15 +109,11 @@ int gp_detail(struct gp_error *err, const char *text, size_t len)
 		len = (size_t)(text + len - cut);
 		text = cut;
 	}
-	memcpy(err->detail, text, len);
+	if (len) /* text may be NULL then: the data of an empty gp_buf */
+		memcpy(err->detail, text, len);
 	err->detail[len] = '\0';
 	/* Lines stay lines here, but nothing else that a terminal would act upon; an early NUL would hide the rest. */
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)err->detail[i];
-
-		if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
-			err->detail[i] = '?';
-	}
+	tame(err->detail, len, "\n\t");
 	return -1;
 }
 

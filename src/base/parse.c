@@ -1,6 +1,7 @@
 /* The grammars. Each predicate is a straight scan; none allocates. */
 #include "base/parse.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,36 +26,40 @@ static bool slug_ok(const char *s)
 	return shaped(s, LOWER, LOWER DIGIT "-", 1, 31);
 }
 
-/* RFC 1123 labels of at most 63, 253 in all; a dot is needed (except for localhost), and the last label is no number: no addresses. */
-static bool domain_ok(const char *s)
+/* RFC 1123: labels of letters, digits and inner dashes, at most 63 each and 253 in all. Sets *ret_last to the last label. */
+static bool labels_ok(const char *s, const char **ret_last)
 {
 	size_t len = strlen(s), label = 0;
-	const char *last = s;
 
-	if (gp_streq(s, "localhost"))
-		return true;
-	if (!len || len > 253 || !strchr(s, '.') || strspn(s, LOWER UPPER DIGIT "-.") != len)
+	if (!len || len > 253 || strspn(s, LOWER UPPER DIGIT "-.") != len)
 		return false;
 	for (size_t i = 0; i <= len; i++) {
 		if (s[i] == '.' || !s[i]) {
 			if (!label || label > 63 || s[i - 1] == '-' || s[i - label] == '-')
 				return false;
-			last = s + i - label;
+			*ret_last = s + i - label;
 			label = 0;
 		} else {
 			label++;
 		}
 	}
-	return strspn(last, DIGIT) != strlen(last);
+	return true;
+}
+
+/* A dot is needed (except for localhost), and the last label is no number: no addresses. */
+static bool domain_ok(const char *s)
+{
+	const char *last;
+
+	return gp_streq(s, "localhost") || (strchr(s, '.') && labels_ok(s, &last) && strspn(last, DIGIT) != strlen(last));
 }
 
 static bool host_ok(const char *s)
 {
-	size_t len = strlen(s);
+	struct in6_addr address;
+	const char *last;
 
-	if (strchr(s, ':')) /* an IPv6 address */
-		return len <= 45 && strspn(s, DIGIT "abcdefABCDEF:.") == len;
-	return len && len <= 253 && s[0] != '-' && s[0] != '.' && strspn(s, LOWER UPPER DIGIT "-.") == len;
+	return strchr(s, ':') ? inet_pton(AF_INET6, s, &address) == 1 : labels_ok(s, &last);
 }
 
 /* The rules of git-check-ref-format(1) that matter for a name handed to git, and no leading dash: it would be an option. */
@@ -64,12 +69,41 @@ static bool ref_ok(const char *s)
 
 	if (!len || len > 200 || s[0] == '-' || s[0] == '/' || s[0] == '.' || s[len - 1] == '/' || s[len - 1] == '.')
 		return false;
-	if (strstr(s, "..") || strstr(s, "@{") || strstr(s, "//") || strstr(s, "/.") || gp_ends_with(s, ".lock"))
+	if (strstr(s, "..") || strstr(s, "@{") || strstr(s, "//") || strstr(s, "/."))
+		return false;
+	if (strstr(s, ".lock/") || gp_ends_with(s, ".lock"))
 		return false;
 	for (const unsigned char *p = (const unsigned char *)s; *p; p++)
 		if (*p <= 0x20 || *p == 0x7f || strchr("~^:?*[\\", *p))
 			return false;
 	return true;
+}
+
+/*
+ * [user@]host[:port] up to the first '/': no password, which would show in argument lists and logs, and nothing that ssh takes
+ * for an option.
+ */
+static bool authority_ok(const char *s)
+{
+	size_t len = strcspn(s, "/"), host_len;
+	const char *at = memrchr(s, '@', len), *end = s + len;
+
+	if (s[0] == '-' || at == s || (at && memchr(s, ':', (size_t)(at - s))))
+		return false;
+	if (at)
+		s = at + 1;
+	if (s[0] == '[') {
+		host_len = strspn(s + 1, DIGIT "abcdefABCDEF:.");
+		if (!host_len || s[++host_len] != ']')
+			return false;
+		host_len++;
+	} else {
+		host_len = strspn(s, LOWER UPPER DIGIT "-._");
+		if (!host_len || s[0] == '-')
+			return false;
+	}
+	s += host_len;
+	return s == end || (s[0] == ':' && s + 1 < end && strspn(s + 1, DIGIT) == (size_t)(end - s - 1));
 }
 
 /* Only transports that run nothing on this side; remote helpers ("ext::sh -c …") have "::" in front of the address. */
@@ -88,27 +122,19 @@ static bool repo_ok(const char *s)
 		return true;
 	if (s[0] == '/')
 		return s[1] != '\0';
-	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-		if (gp_starts_with(s, schemes[i])) {
-			const char *host = s + strlen(schemes[i]);
-			size_t host_len = strcspn(host, "/");
-			const char *at = memrchr(host, '@', host_len);
-
-			if (at && memchr(host, ':', (size_t)(at - host)))
-				return false; /* user:password@ would show in argument lists and logs */
-			if (at)
-				host = at + 1;
-			return host[0] && host[0] != '-' && host[0] != '/';
-		}
-	}
-	/* scp form: [user@]host:path. ssh takes a host that starts with '-' for an option. */
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+		if (gp_starts_with(s, schemes[i]))
+			return authority_ok(s + strlen(schemes[i]));
+	/* scp form: [user@]host:path. ssh takes a host that starts with '-' for an option; "x://" is a transport not listed above. */
 	colon = strchr(s, ':');
 	slash = strchr(s, '/');
-	if (!colon || (slash && slash < colon) || colon[1] == ':' || !colon[1] || colon[1] == '-')
+	if (!colon || (slash && slash < colon) || !colon[1] || strchr(":-", colon[1]) || gp_starts_with(colon, "://"))
 		return false;
+	if (memchr(colon, '@', strcspn(colon, "/")))
+		return false; /* meant as user:password@host */
 	const char *at = memchr(s, '@', (size_t)(colon - s));
 	const char *host = at ? at + 1 : s;
-	return host < colon && host[0] != '-' && strspn(host, LOWER UPPER DIGIT "-._") == (size_t)(colon - host);
+	return at != s && host < colon && host[0] != '-' && strspn(host, LOWER UPPER DIGIT "-._") == (size_t)(colon - host);
 }
 
 static bool module_len_ok(const char *s, size_t len)
@@ -160,7 +186,8 @@ static bool dbname_ok(const char *s)
 
 static bool envkey_ok(const char *s)
 {
-	return shaped(s, LOWER UPPER "_", LOWER UPPER DIGIT "_", 1, 128);
+	/* No bound: systemd drops no key for its length. */
+	return shaped(s, LOWER UPPER "_", LOWER UPPER DIGIT "_", 1, SIZE_MAX);
 }
 
 static bool plain_path(const char *s)

@@ -4,15 +4,18 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/str.h"
 
+#define ALNUM "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
 const char *gp_secret_new(struct gp_arena *arena, size_t len)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+	static const char alphabet[] = ALNUM;
 	char *secret = gp_alloc(arena, len + 1);
 
 	for (size_t i = 0; i < len;) {
@@ -32,19 +35,27 @@ const char *gp_secret_new(struct gp_arena *arena, size_t len)
 bool gp_secret_key(const char *key)
 {
 	static const char *const parts[] = { "PASSWORD", "PASSWD", "SECRET", "TOKEN", "KEY", "DSN", "CREDENTIAL" };
+	static const char *const ends[] = { "_URL", "_BACKEND" };
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		if (strcasestr(key, parts[i]))
 			return true;
-	return gp_ends_with(key, "_URL") || gp_ends_with(key, "_BACKEND");
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (strlen(key) >= strlen(ends[i]) && strcasecmp(key + strlen(key) - strlen(ends[i]), ends[i]) == 0)
+			return true;
+	return false;
 }
 
 void gp_secret_add(struct gp_secrets *secrets, const char *value)
 {
 	const char *scheme = strstr(value, "://");
 
-	if (scheme) {
-		const char *user = scheme + 3, *at = strrchr(user, '@');
+	/* Only a value that begins with a scheme is an URL; one that has an URL somewhere inside is secret as a whole. */
+	if (scheme && strspn(value, ALNUM "+-.") == (size_t)(scheme - value)) {
+		const char *user = scheme + 3, *at = memrchr(user, '@', strcspn(user, "/?#"));
+
+		if (!at) /* a password with a '/' that should have been encoded */
+			at = strrchr(user, '@');
 		const char *colon = at ? memchr(user, ':', (size_t)(at - user)) : NULL;
 
 		if (!colon)
@@ -74,25 +85,40 @@ void gp_secret_add(struct gp_secrets *secrets, const char *value)
 	secrets->values[at] = gp_strdup(secrets->arena, value);
 }
 
-static const char *mask_one(struct gp_arena *arena, const char *text, const char *secret)
+/* The length of the longest known secret that text begins with, 0 for none. */
+static size_t secret_at(const struct gp_secrets *secrets, const char *text)
 {
-	GP_AUTO_BUF out = { 0 };
-	const char *hit = strstr(text, secret);
-
-	if (!hit)
-		return text;
-	for (; hit; hit = strstr(text, secret)) {
-		gp_buf_add(&out, text, (size_t)(hit - text));
-		gp_buf_puts(&out, "********");
-		text = hit + strlen(secret);
-	}
-	gp_buf_puts(&out, text);
-	return gp_strdup(arena, gp_buf_str(&out));
+	for (size_t i = 0; i < secrets->n; i++)
+		if (text[0] == secrets->values[i][0] && gp_starts_with(text, secrets->values[i]))
+			return strlen(secrets->values[i]);
+	return 0;
 }
 
 const char *gp_secret_mask(const struct gp_secrets *secrets, struct gp_arena *arena, const char *text)
 {
-	for (size_t i = 0; i < secrets->n; i++)
-		text = mask_one(arena, text, secrets->values[i]);
-	return text;
+	GP_AUTO_BUF out = { 0 };
+	const char *rest = text, *p = text;
+
+	while (*p) {
+		const char *end = p + secret_at(secrets, p);
+
+		if (end == p) {
+			p++;
+			continue;
+		}
+		/* One that begins inside this one and reaches beyond it goes with it: masked alone, either would leave a piece. */
+		gp_buf_add(&out, rest, (size_t)(p - rest));
+		gp_buf_puts(&out, "********");
+		for (; p < end; p++) {
+			size_t len = secret_at(secrets, p);
+
+			if (len > (size_t)(end - p))
+				end = p + len;
+		}
+		rest = end;
+	}
+	if (rest == text)
+		return text;
+	gp_buf_puts(&out, rest);
+	return gp_strdup(arena, gp_buf_str(&out));
 }

@@ -101,6 +101,8 @@ const char *gp_last_lines(const char *text, size_t n)
 {
 	const char *p = text + strlen(text);
 
+	if (!n)
+		return p;
 	if (p > text && p[-1] == '\n')
 		p--;
 	while (p > text) {

@@ -36,12 +36,19 @@ static int expand(struct gp_buf *out, const char *line, const struct gp_var *var
 	}
 }
 
+/* Is line this directive, alone or followed by a blank? */
+static bool is(const char *line, const char *directive)
+{
+	return gp_starts_with(line, directive) && (!line[strlen(directive)] || strchr(" \t\r\n", line[strlen(directive)]));
+}
+
 int gp_template(struct gp_arena *arena, const char *text, const struct gp_var *vars, size_t n, const char **ret,
 	struct gp_error *err)
 {
 	enum { DEPTH = 8 };
 	GP_AUTO_BUF out = { 0 };
-	bool on[DEPTH + 1] = { true };
+	GP_AUTO_BUF off = { 0 }; /* what is switched off is expanded too: a wrong name in it is a mistake in the template as well */
+	bool on[DEPTH + 1] = { true }, other[DEPTH + 1] = { false };
 	size_t depth = 0;
 
 	while (*text) {
@@ -49,19 +56,24 @@ int gp_template(struct gp_arena *arena, const char *text, const struct gp_var *v
 		const char *line = gp_strndup(arena, text, len + (text[len] == '\n'));
 
 		text += strlen(line);
-		if (gp_starts_with(line, "%if ")) {
-			const struct gp_var *var = find(vars, n, line + 4, len - 4);
+		if (is(line, "%if")) {
+			const struct gp_var *var = len > 4 ? find(vars, n, line + 4, len - 4) : NULL;
 
 			if (!var || depth == DEPTH)
 				return gp_fail(err, GP_E_FAILED, "template: %s", line);
 			on[depth + 1] = on[depth] && var->value && var->value[0];
-			depth++;
-		} else if (gp_starts_with(line, "%else") && depth) {
-			on[depth] = on[depth - 1] && !on[depth];
-		} else if (gp_starts_with(line, "%endif") && depth) {
-			depth--;
-		} else if (on[depth]) {
-			GP_TRY(expand(&out, line, vars, n, err));
+			other[++depth] = false;
+		} else if (is(line, "%else") || is(line, "%endif")) {
+			if (!depth || (other[depth] && is(line, "%else")))
+				return gp_fail(err, GP_E_FAILED, "template: %s without its %%if", is(line, "%else") ? "%else" : "%endif");
+			if (is(line, "%endif")) {
+				depth--;
+			} else {
+				on[depth] = on[depth - 1] && !on[depth];
+				other[depth] = true;
+			}
+		} else {
+			GP_TRY(expand(on[depth] ? &out : &off, line, vars, n, err));
 		}
 	}
 	if (depth)

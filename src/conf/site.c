@@ -1,0 +1,179 @@
+/* The site's keys. Order here is the order in the file that `goldpath init` writes. */
+#include "conf/site.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "sys/fs.h"
+
+#define AT(field) offsetof(struct gp_site, field)
+#define END { .name = NULL }
+
+static const struct gp_key celery_keys[] = {
+	{ "enabled", GP_KEY_BOOL, AT(celery.enabled), .def = "false", .help = "run a worker" },
+	{ "app", GP_KEY_NAME, AT(celery.app), .kind = GP_NAME_module, .help = "the module with the Celery app; default: project" },
+	{ "concurrency", GP_KEY_INT, AT(celery.concurrency), .lo = 1, .hi = 64, .def = "2", .help = "worker processes" },
+	{ "beat", GP_KEY_BOOL, AT(celery.beat), .def = "false", .help = "run the scheduler inside the worker" },
+	END,
+};
+
+static const struct gp_key gunicorn_keys[] = {
+	{ "workers", GP_KEY_INT, AT(gunicorn.workers), .lo = 1, .hi = 64, .def = "3", .help = "worker processes" },
+	{ "threads", GP_KEY_INT, AT(gunicorn.threads), .lo = 1, .hi = 64, .def = "1", .help = "threads in each worker" },
+	{ "timeout", GP_KEY_INT, AT(gunicorn.timeout), .lo = 5, .hi = 3600, .def = "30", .help = "seconds a request may take" },
+	{ "socket", GP_KEY_BOOL, AT(gunicorn.socket), .def = "false", .help = "let systemd hold the socket (sum-<slug>-gunicorn.socket)" },
+	END,
+};
+
+static const struct gp_key health_keys[] = {
+	{ "path", GP_KEY_NAME, AT(health.path), .kind = GP_NAME_urlpath, .def = "/health/", .help = "what is asked for" },
+	{ "contract", GP_KEY_CHOICE, AT(health.contract), .choices = (const char *const[]){ "json", "http", NULL }, .def = "json",
+		.help = "json: the health JSON; http: any 2xx will do, for sites without it" },
+	{ "wait", GP_KEY_INT, AT(health.wait), .lo = 5, .hi = 900, .def = "60", .help = "seconds a new release has to become healthy" },
+	END,
+};
+
+static const struct gp_key database_keys[] = {
+	{ "name", GP_KEY_NAME, AT(database.name), .kind = GP_NAME_dbname, .help = "default: the slug, with _ for -" },
+	{ "user", GP_KEY_NAME, AT(database.user), .kind = GP_NAME_dbname, .help = "default: the same" },
+	{ "host", GP_KEY_NAME, AT(database.host), .kind = GP_NAME_host, .def = "127.0.0.1",
+		.help = "on another host, role and database must be there already" },
+	{ "port", GP_KEY_INT, AT(database.port), .lo = 1, .hi = 65535, .def = "5432", .help = "TCP port" },
+	{ "url", GP_KEY_BOOL, AT(database.url), .def = "false", .help = "write DATABASE_URL to .env too" },
+	END,
+};
+
+static const struct gp_key tls_keys[] = {
+	{ "cert", GP_KEY_NAME, AT(tls_cert), .kind = GP_NAME_abspath, .required = true, .help = "certificate chain, PEM" },
+	{ "key", GP_KEY_NAME, AT(tls_key), .kind = GP_NAME_abspath, .required = true, .help = "private key, PEM" },
+	END,
+};
+
+static const struct gp_key keep_keys[] = {
+	{ "releases", GP_KEY_INT, AT(keep.releases), .lo = 2, .hi = 100, .def = "5", .help = "good releases that stay on disk" },
+	END,
+};
+
+const struct gp_key gp_site_keys[] = {
+	{ "domain", GP_KEY_NAME, AT(domain), .kind = GP_NAME_domain, .required = true, .help = "the name visitors use" },
+	{ "aliases", GP_KEY_NAMES, AT(aliases), .kind = GP_NAME_domain, .def = "[]", .help = "other names, redirected to domain" },
+	{ "aliases_serve", GP_KEY_BOOL, AT(aliases_serve), .def = "false", .help = "serve the aliases instead of redirecting them" },
+	{ "repo", GP_KEY_NAME, AT(repo), .kind = GP_NAME_repo, .required = true, .help = "the git repository; no password in it" },
+	{ "ref", GP_KEY_NAME, AT(ref), .kind = GP_NAME_ref, .def = "main", .help = "what `deploy` without --ref takes" },
+	{ "subdir", GP_KEY_NAME, AT(subdir), .kind = GP_NAME_relpath, .def = ".", .help = "where manage.py lies in the checkout" },
+	{ "project", GP_KEY_NAME, AT(project), .kind = GP_NAME_module, .required = true,
+		.help = "the Django project's package; settings, wsgi and celery.app follow from it" },
+	{ "settings", GP_KEY_NAME, AT(settings), .kind = GP_NAME_module, .help = "default: <project>.settings.production" },
+	{ "wsgi", GP_KEY_NAME, AT(wsgi), .kind = GP_NAME_wsgi, .help = "default: <project>.wsgi:application" },
+	{ "celery", GP_KEY_GROUP, .group = celery_keys, .help = "background tasks" },
+	{ "requirements", GP_KEY_CHOICE, AT(requirements),
+		.choices = (const char *const[]){ "auto", "requirements.txt", "uv.lock", "pyproject.toml", NULL }, .def = "auto",
+		.help = "auto: uv.lock, requirements.txt or pyproject.toml, the first that is there" },
+	{ "python", GP_KEY_NAME, AT(python), .kind = GP_NAME_python, .def = "auto",
+		.help = "auto: the system's; a version like \"3.12\" has uv bring it" },
+	{ "packages", GP_KEY_NAMES, AT(packages), .kind = GP_NAME_package, .def = "[]",
+		.help = "Debian packages that the site's Python code loads, like libmagic1" },
+	{ "build", GP_KEY_ARGVS, AT(build), .def = "[]",
+		.help = "commands run in each new release as the deploy user: [[npm, ci], [npm, run, build]]" },
+	{ "gunicorn", GP_KEY_GROUP, .group = gunicorn_keys, .help = "the application server" },
+	{ "health", GP_KEY_GROUP, .group = health_keys, .help = "how goldpath finds out whether a release works" },
+	{ "sitemap", GP_KEY_NAME, AT(sitemap), .kind = GP_NAME_urlpath, .nullable = true, .def = "/sitemap.xml",
+		.help = "looked at after a deploy, reported only; null: none" },
+	{ "env", GP_KEY_PAIRS, AT(env), .def = "{}", .help = "plain values for .env, added where missing" },
+	{ "secrets", GP_KEY_NAMES, AT(secrets), .kind = GP_NAME_envkey, .def = "[]",
+		.help = "further keys of .env to make a random secret for, like SECRET_KEY" },
+	{ "database", GP_KEY_GROUP, .group = database_keys, .help = "Postgres" },
+	{ "tls", GP_KEY_CHOICE, AT(tls), .choices = (const char *const[]){ "auto", "internal", "off", "files", NULL }, .group = tls_keys,
+		.group_choice = "files", .def = "auto",
+		.help = "auto: a public certificate; internal: Caddy's own CA; off: plain http; {cert: /path, key: /path}: your own" },
+	{ "keep", GP_KEY_GROUP, .group = keep_keys, .help = "what pruning leaves" },
+	END,
+};
+
+const char *gp_site_underscored(struct gp_arena *arena, const char *slug)
+{
+	char *name = gp_strdup(arena, slug);
+
+	for (char *p = name; *p; p++)
+		if (*p == '-')
+			*p = '_';
+	return name;
+}
+
+bool gp_site_database_is_local(const struct gp_site *site)
+{
+	return gp_starts_with(site->database.host, "127.") || gp_streq(site->database.host, "localhost") ||
+		gp_streq(site->database.host, "::1");
+}
+
+static void derive(struct gp_arena *arena, struct gp_site *site)
+{
+	if (!site->settings)
+		site->settings = gp_sprintf(arena, "%s.settings.production", site->project);
+	if (!site->wsgi)
+		site->wsgi = gp_sprintf(arena, "%s.wsgi:application", site->project);
+	if (!site->celery.app)
+		site->celery.app = site->project;
+	if (!site->database.name)
+		site->database.name = gp_site_underscored(arena, site->slug);
+	if (!site->database.user)
+		site->database.user = site->database.name;
+}
+
+/* Names that mean something to Postgres or to goldpath's own restore path are not a site's. */
+static int check(const struct gp_site *site, const char *label, struct gp_error *err)
+{
+	static const char *const reserved[] = { "postgres", "template0", "template1" };
+
+	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+		if (gp_streq(site->database.name, reserved[i]) || gp_streq(site->database.user, reserved[i]))
+			return gp_fail(err, GP_E_CONFIG, "%s: '%s' is Postgres' own and cannot be a site's database or user", label, reserved[i]);
+	for (size_t i = 0; i < site->aliases.n; i++)
+		if (gp_streq(site->aliases.v[i], site->domain))
+			return gp_fail(err, GP_E_CONFIG, "%s: the alias '%s' is the domain itself", label, site->domain);
+	return 0;
+}
+
+int gp_site_parse(struct gp_arena *arena, const char *label, const char *slug, const char *text, size_t len, struct gp_site *ret,
+	struct gp_error *err)
+{
+	struct gp_site site = { .slug = gp_strdup(arena, slug) };
+
+	GP_TRY(gp_conf_parse(arena, label, text, len, gp_site_keys, &site, err));
+	derive(arena, &site);
+	GP_TRY(check(&site, label, err));
+	*ret = site;
+	return 0;
+}
+
+int gp_site_load(struct gp_arena *arena, const char *dir, const char *slug, struct gp_site *ret, struct gp_error *err)
+{
+	const char *path = gp_sprintf(arena, "%s/sites/%s.yaml", dir, slug);
+	struct gp_site site = { .slug = gp_strdup(arena, slug) };
+
+	GP_TRY(gp_conf_load(arena, path, gp_site_keys, &site, err));
+	derive(arena, &site);
+	GP_TRY(check(&site, path, err));
+	*ret = site;
+	return 0;
+}
+
+int gp_site_list(struct gp_arena *arena, const char *dir, struct gp_strv *ret, struct gp_error *err)
+{
+	struct gp_strv names, slugs = { 0 };
+
+	GP_TRY(gp_fs_list(arena, gp_sprintf(arena, "%s/sites", dir), &names, err));
+	for (size_t i = 0; i < names.n; i++) {
+		size_t len = strlen(names.v[i]);
+		const char *slug;
+
+		if (names.v[i][0] == '.' || !gp_ends_with(names.v[i], ".yaml"))
+			continue;
+		slug = gp_strndup(arena, names.v[i], len - strlen(".yaml"));
+		GP_TRY_TO(err, gp_name_check(GP_NAME_slug, slug, GP_E_CONFIG, err), "%s/sites/%s", dir, names.v[i]);
+		gp_strv_add(arena, &slugs, slug);
+	}
+	*ret = slugs;
+	return 0;
+}

@@ -1,0 +1,212 @@
+/* The engine: order, notifications, and reading back after each apply. */
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "sys/ctx.h"
+#include "sys/fs.h"
+
+static void push(struct gp_ctx *ctx, struct gp_changes *changes, struct gp_change change)
+{
+	if (changes->n == changes->cap) {
+		size_t cap = changes->cap ? changes->cap * 2 : 16;
+		struct gp_change *v = gp_alloc_array(ctx->arena, cap, sizeof(*v));
+
+		if (changes->n)
+			memcpy(v, changes->v, changes->n * sizeof(*v));
+		changes->v = v;
+		changes->cap = cap;
+	}
+	changes->v[changes->n++] = change;
+}
+
+void gp_change_add(struct gp_ctx *ctx, struct gp_changes *changes, char mark, const struct gp_resource *resource, const char *fmt, ...)
+{
+	const char *why;
+	va_list ap;
+
+	va_start(ap, fmt);
+	why = gp_vsprintf(ctx->arena, fmt, ap);
+	va_end(ap);
+	push(ctx, changes, (struct gp_change){
+		.mark = mark,
+		.what = gp_sprintf(ctx->arena, "%s %s%s%s", resource->type->name, resource->name, *why ? ": " : "", why),
+	});
+}
+
+void gp_plan_add(struct gp_ctx *ctx, struct gp_plan *plan, struct gp_resource resource)
+{
+	if (plan->n == plan->cap) {
+		size_t cap = plan->cap ? plan->cap * 2 : 32;
+		struct gp_resource *v = gp_alloc_array(ctx->arena, cap, sizeof(*v));
+
+		if (plan->n)
+			memcpy(v, plan->v, plan->n * sizeof(*v));
+		plan->v = v;
+		plan->cap = cap;
+	}
+	plan->v[plan->n++] = resource;
+}
+
+/* A handler that is owed is a file in STATE/pending/, so that a kill between a change and its notification loses nothing. */
+static const char *pending_path(struct gp_ctx *ctx, const char *handler)
+{
+	char *name = gp_strdup(ctx->arena, handler);
+
+	for (char *p = name; *p; p++)
+		if (*p == ' ' || *p == '/')
+			*p = '-';
+	return gp_sprintf(ctx->arena, "%s/pending/%s", ctx->state_dir, name);
+}
+
+static int owe(struct gp_ctx *ctx, const char *handler, struct gp_error *err)
+{
+	const char *path = pending_path(ctx, handler);
+
+	if (gp_fs_exists(path))
+		return 0;
+	GP_TRY(gp_fs_mkdirs(gp_sprintf(ctx->arena, "%s/pending", ctx->state_dir), err));
+	return gp_fs_write(path, "", 0, 0600, (uid_t)-1, (gid_t)-1, err);
+}
+
+static int handler_diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
+{
+	const struct gp_handler *handler = resource->spec;
+	bool needed = gp_fs_exists(pending_path(ctx, resource->name));
+
+	if (!needed && handler->needed)
+		GP_TRY(handler->needed(ctx, &needed, err));
+	if (needed)
+		gp_change_add(ctx, changes, '~', resource, "owed");
+	return 0;
+}
+
+static int handler_apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
+{
+	const struct gp_handler *handler = resource->spec;
+
+	GP_TRY(handler->run(ctx, err));
+	return gp_fs_remove(pending_path(ctx, resource->name), err);
+}
+
+const struct gp_resource_type gp_handler_type = { .name = "run", .diff = handler_diff, .apply = handler_apply };
+
+/* What the walk remembers of each resource. */
+struct walk {
+	const struct gp_plan *plan;
+	bool *changed;
+	bool apply;
+	struct gp_changes *all;
+};
+
+static bool find(const struct walk *w, size_t before, const char *name, size_t *ret)
+{
+	for (size_t i = 0; i < before; i++) {
+		if (gp_streq(w->plan->v[i].name, name)) {
+			*ret = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Does something this one depends on still wait to be applied? Then it may not be readable yet. */
+static int waits(struct walk *w, size_t at, bool *ret, struct gp_error *err)
+{
+	const struct gp_resource *r = &w->plan->v[at];
+
+	*ret = false;
+	for (size_t k = 0; k < GP_AFTER_MAX && r->after[k]; k++) {
+		size_t i;
+
+		if (!find(w, at, r->after[k], &i))
+			return gp_fail(err, GP_E_FAILED, "plan: '%s' must come after '%s', which does not come before it", r->name, r->after[k]);
+		*ret = *ret || (w->changed[i] && !w->apply);
+	}
+	return 0;
+}
+
+static bool notified(const struct walk *w, size_t at)
+{
+	for (size_t i = 0; i < at; i++)
+		if (w->changed[i] && w->plan->v[i].notify && gp_streq(w->plan->v[i].notify, w->plan->v[at].name))
+			return true;
+	return false;
+}
+
+static bool only_attention(const struct gp_changes *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->v[i].mark != '!')
+			return false;
+	return true;
+}
+
+static void report(struct gp_ctx *ctx, struct walk *w, const struct gp_changes *found)
+{
+	for (size_t i = 0; i < found->n; i++) {
+		gp_tell(ctx, &(struct gp_event){ .kind = GP_EVENT_CHANGE, .mark = found->v[i].mark, .text = found->v[i].what });
+		push(ctx, w->all, found->v[i]);
+	}
+}
+
+static int apply_one(struct gp_ctx *ctx, const struct gp_resource *r, struct gp_error *err)
+{
+	struct gp_changes left = { 0 };
+
+	if (r->notify)
+		GP_TRY(owe(ctx, r->notify, err));
+	GP_TRY_TO(err, r->type->apply(ctx, r, err), "%s %s", r->type->name, r->name);
+	GP_TRY_TO(err, r->type->diff(ctx, r, &left, err), "%s %s, read back", r->type->name, r->name);
+	if (!only_attention(&left))
+		return gp_fail(err, GP_E_FAILED, "%s: still so after it was applied", left.v[0].what);
+	return 0;
+}
+
+static int visit(struct gp_ctx *ctx, struct walk *w, size_t at, struct gp_error *err)
+{
+	const struct gp_resource *r = &w->plan->v[at];
+	struct gp_changes found = { 0 };
+	struct gp_error why = { 0 };
+	bool waiting;
+
+	GP_TRY(waits(w, at, &waiting, err));
+	if (r->type == &gp_handler_type && !w->apply && notified(w, at)) {
+		gp_change_add(ctx, &found, '~', r, "%s", "");
+	} else if (r->type->diff(ctx, r, &found, &why) < 0) {
+		if (!waiting) {
+			if (err)
+				*err = why;
+			return gp_context(err, "%s %s", r->type->name, r->name);
+		}
+		found.n = 0;
+		gp_change_add(ctx, &found, '+', r, "%s", "");
+	}
+	w->changed[at] = !only_attention(&found);
+	report(ctx, w, &found);
+	return w->changed[at] && w->apply ? apply_one(ctx, r, err) : 0;
+}
+
+int gp_plan_run(struct gp_ctx *ctx, const struct gp_plan *plan, bool apply, struct gp_changes *ret, struct gp_error *err)
+{
+	struct gp_changes all = { 0 };
+	struct walk w = { .plan = plan, .apply = apply, .all = &all };
+
+	w.changed = gp_alloc_array(ctx->arena, plan->n + 1, sizeof(*w.changed));
+	for (size_t i = 0; i < plan->n; i++) {
+		if (visit(ctx, &w, i, err) < 0) {
+			*ret = all;
+			return -1;
+		}
+	}
+	*ret = all;
+	return 0;
+}

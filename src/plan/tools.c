@@ -1,0 +1,85 @@
+/* Resource types: uv in a venv of its own, and a user's SSH key. */
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "plan/types.h"
+#include "sys/account.h"
+#include "sys/ctx.h"
+#include "sys/fs.h"
+#include "sys/proc.h"
+
+enum { PIP_TIMEOUT_MS = 5 * 60 * 1000 };
+
+/* What is installed says itself which version it is: the folder pip writes for it. */
+static bool uv_is_there(struct gp_ctx *ctx, const char *folder, const char *version)
+{
+	struct gp_strv pythons = { 0 };
+	const char *lib = gp_sprintf(ctx->arena, "%s/lib", folder);
+
+	if (!gp_fs_exists(gp_sprintf(ctx->arena, "%s/bin/uv", folder)) || gp_fs_list(ctx->arena, lib, &pythons, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < pythons.n; i++)
+		if (gp_fs_exists(gp_sprintf(ctx->arena, "%s/%s/site-packages/uv-%s.dist-info/RECORD", lib, pythons.v[i], version)))
+			return true;
+	return false;
+}
+
+static int uv_diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
+{
+	const struct gp_uv *spec = resource->spec;
+
+	(void)err;
+	if (!uv_is_there(ctx, resource->name, spec->version))
+		gp_change_add(ctx, changes, '+', resource, "%s", spec->version);
+	return 0;
+}
+
+/* Built beside and renamed: a venv that is half there is never used. Its scripts name the final folder, since uv is a binary and
+ * its launcher is not needed. */
+static int uv_apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
+{
+	const struct gp_uv *spec = resource->spec;
+
+	GP_TRY(gp_fs_remove(resource->name, err));
+	GP_TRY(gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("python3", "-m", "venv", "--", resource->name) }, NULL, err));
+	if (gp_proc_must(&(struct gp_proc){
+			.argv = GP_ARGV(gp_sprintf(ctx->arena, "%s/bin/python3", resource->name), "-m", "pip", "install", "--quiet",
+				"--disable-pip-version-check", "--no-input", "--only-binary", ":all:", "--no-deps",
+				gp_sprintf(ctx->arena, "uv==%s", spec->version)),
+			.timeout_ms = PIP_TIMEOUT_MS,
+			.line = gp_tell_line,
+			.arg = ctx }, NULL, err) < 0)
+		return gp_hint(err, "without network or PyPI set `uv: false` in host.yaml: then pip installs, slower");
+	return 0;
+}
+
+const struct gp_resource_type gp_uv_type = { .name = "uv", .diff = uv_diff, .apply = uv_apply };
+
+static int key_diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
+{
+	struct stat st;
+	int there;
+
+	GP_TRY(there = gp_fs_lstat(resource->name, &st, err));
+	if (!there)
+		gp_change_add(ctx, changes, '+', resource, "%s", "");
+	return 0;
+}
+
+/* As the user, in the user's own home: root writes nothing there. */
+static int key_apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
+{
+	const struct gp_ssh_key *spec = resource->spec;
+	struct gp_account account;
+	const char *folder = gp_strndup(ctx->arena, resource->name, (size_t)(strrchr(resource->name, '/') - resource->name));
+
+	GP_TRY(gp_account_get(ctx->arena, spec->user, &account, err));
+	GP_TRY(gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("mkdir", "-p", "-m", "0700", "--", folder), .as = &account }, NULL, err));
+	return gp_proc_must(&(struct gp_proc){
+		.argv = GP_ARGV("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", gp_sprintf(ctx->arena, "goldpath %s", spec->user), "-f",
+			resource->name),
+		.as = &account }, NULL, err);
+}
+
+const struct gp_resource_type gp_ssh_key_type = { .name = "ssh key", .diff = key_diff, .apply = key_apply };

@@ -1,0 +1,191 @@
+/* Debian packages. The status file is the documented database of dpkg (dpkg(1), FILES); reading it takes 2 ms, dpkg-query 20. */
+#include "sys/pkg.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "sys/fs.h"
+#include "sys/proc.h"
+
+enum { STATUS_MAX = 64 << 20, APT_TIMEOUT_MS = 20 * 60 * 1000, LISTS_MAX_AGE_S = 24 * 3600 };
+
+struct gp_pkg_db {
+	struct gp_strv installed; /* sorted; provided names too */
+	const char *broken;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* "libfoo (= 1.2), bar" → libfoo, bar */
+static void add_provides(struct gp_arena *arena, struct gp_strv *names, const char *text, size_t len)
+{
+	const char *end = text + len;
+
+	while (text < end) {
+		size_t n;
+
+		text += strspn(text, ", ");
+		n = strcspn(text, ", \n");
+		if (n && text + n <= end)
+			gp_strv_add(arena, names, gp_strndup(arena, text, n));
+		text += n;
+		while (text < end && *text != ',')
+			text++;
+	}
+}
+
+/* One stanza: fields start a line; Package comes first, Status tells, Provides adds names. */
+static void read_stanza(struct gp_arena *arena, struct gp_pkg_db *db, const char *p, const char *end)
+{
+	const char *name = NULL, *provides = NULL;
+	size_t name_len = 0, provides_len = 0;
+	bool installed = false, broken = false;
+
+	while (p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t len = nl ? (size_t)(nl - p) : (size_t)(end - p);
+
+		if (len > 9 && memcmp(p, "Package: ", 9) == 0) {
+			name = p + 9;
+			name_len = len - 9;
+		} else if (len > 8 && memcmp(p, "Status: ", 8) == 0) {
+			/* "install ok installed": want, error flag, state */
+			installed = memmem(p, len, " ok installed", 13) != NULL;
+			broken = memmem(p, len, "half-", 5) || memmem(p, len, " unpacked", 9) || memmem(p, len, " reinstreq ", 11);
+		} else if (len > 10 && memcmp(p, "Provides: ", 10) == 0) {
+			provides = p + 10;
+			provides_len = len - 10;
+		}
+		p += len + 1;
+	}
+	if (name && broken && !db->broken)
+		db->broken = gp_strndup(arena, name, name_len);
+	if (!name || !installed)
+		return;
+	gp_strv_add(arena, &db->installed, gp_strndup(arena, name, name_len));
+	if (provides)
+		add_provides(arena, &db->installed, provides, provides_len);
+}
+
+int gp_pkg_open(struct gp_arena *arena, struct gp_pkg_db **ret, struct gp_error *err)
+{
+	GP_AUTO_ARENA file = gp_arena_new();
+	const char *path = secure_getenv("GP_DPKG_STATUS"), *text = NULL;
+	struct gp_pkg_db *db = gp_alloc(arena, sizeof(*db));
+	size_t len = 0;
+	int found;
+
+	if (!path)
+		path = "/var/lib/dpkg/status";
+	GP_TRY(found = gp_fs_read(file, path, STATUS_MAX, &text, &len, err));
+	if (!found) {
+		gp_fail(err, GP_E_FAILED, "%s is missing: this is no Debian or Ubuntu host", path);
+		return gp_hint(err, "goldpath serves Debian 12 and newer and Ubuntu 22.04 and newer");
+	}
+	for (const char *p = text, *end = text + len; p < end;) {
+		const char *gap = strstr(p, "\n\n");
+		const char *stop = gap ? gap + 1 : end;
+
+		read_stanza(arena, db, p, stop);
+		p = stop + 1;
+	}
+	if (db->installed.n)
+		qsort(db->installed.v, db->installed.n, sizeof(*db->installed.v), by_name);
+	*ret = db;
+	return 0;
+}
+
+bool gp_pkg_installed(const struct gp_pkg_db *db, const char *name)
+{
+	return db->installed.n && bsearch(&name, db->installed.v, db->installed.n, sizeof(*db->installed.v), by_name) != NULL;
+}
+
+const char *gp_pkg_broken(const struct gp_pkg_db *db)
+{
+	return db->broken;
+}
+
+static int apt(struct gp_arena *arena, const struct gp_strv *args, void (*line)(void *, bool, const char *), void *arg,
+	struct gp_error *err)
+{
+	struct gp_strv argv = { 0 };
+	struct gp_proc proc = {
+		.env = GP_ARGV("DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=l", "APT_LISTCHANGES_FRONTEND=none", "HOME=/root"),
+		.timeout_ms = APT_TIMEOUT_MS,
+		.line = line,
+		.arg = arg,
+		.may_gain_privileges = true, /* maintainer scripts use su and runuser */
+	};
+
+	gp_strv_add(arena, &argv, "apt-get");
+	gp_strv_add(arena, &argv, "-q");
+	gp_strv_add(arena, &argv, "-oDPkg::Lock::Timeout=120");
+	gp_strv_add(arena, &argv, "-oAcquire::Retries=3");
+	for (size_t i = 0; i < args->n; i++)
+		gp_strv_add(arena, &argv, args->v[i]);
+	proc.argv = argv.v;
+	if (gp_proc_must(&proc, NULL, err) < 0) {
+		if (err && strstr(err->detail, "Could not get lock"))
+			gp_hint(err, "another apt or dpkg is at work: wait for it, `ps -C apt-get,dpkg,unattended-upgr` shows which");
+		else if (err && strstr(err->detail, "dpkg --configure -a"))
+			gp_hint(err, "an earlier installation was interrupted: run `dpkg --configure -a`");
+		else if (err && strstr(err->detail, "No space left"))
+			gp_hint(err, "the disk is full: `df -h /`");
+		else if (err && strstr(err->detail, "Unable to locate package"))
+			gp_hint(err, "is the name right, and does this release of the distribution have it? `apt-cache policy NAME`");
+		return -1;
+	}
+	return 0;
+}
+
+static int update(struct gp_arena *arena, void (*line)(void *, bool, const char *), void *arg, struct gp_error *err)
+{
+	struct gp_strv args = { 0 };
+
+	gp_strv_add(arena, &args, "update");
+	GP_TRY_TO(err, apt(arena, &args, line, arg, err), "update the package lists");
+	return 0;
+}
+
+static bool lists_are_old(void)
+{
+	struct stat st;
+
+	return stat("/var/lib/apt/lists/partial", &st) < 0 || time(NULL) - st.st_mtime > LISTS_MAX_AGE_S;
+}
+
+int gp_pkg_install(struct gp_arena *arena, const struct gp_strv *names, void (*line)(void *, bool, const char *), void *arg,
+	struct gp_error *err)
+{
+	struct gp_strv args = { 0 };
+	bool fresh = lists_are_old();
+
+	if (fresh)
+		GP_TRY(update(arena, line, arg, err));
+	gp_strv_add(arena, &args, "install");
+	gp_strv_add(arena, &args, "-y");
+	gp_strv_add(arena, &args, "--no-install-recommends");
+	/* A file of ours that a package brings a new version of stays ours. */
+	gp_strv_add(arena, &args, "-oDpkg::Options::=--force-confdef");
+	gp_strv_add(arena, &args, "-oDpkg::Options::=--force-confold");
+	gp_strv_add(arena, &args, "--");
+	for (size_t i = 0; i < names->n; i++)
+		gp_strv_add(arena, &args, names->v[i]);
+	if (apt(arena, &args, line, arg, err) == 0)
+		return 0;
+	/* Lists that have grown stale name versions that the mirror has no longer. */
+	if (fresh || (err && !strstr(err->detail, "Unable to locate") && !strstr(err->detail, "404") && !strstr(err->detail, "no installation candidate")))
+		return gp_context(err, "install packages");
+	GP_TRY(update(arena, line, arg, err));
+	GP_TRY_TO(err, apt(arena, &args, line, arg, err), "install packages");
+	return 0;
+}
