@@ -138,8 +138,7 @@ void gp_account_resume(struct gp_identity *was)
 		return;
 	if ((geteuid() != was->uid && seteuid(was->uid) < 0) || setegid(was->gid) < 0 ||
 		(was->uid == 0 && setgroups((size_t)was->group_count, was->groups) < 0)) {
-		perror("goldpath: cannot return to its own user");
-		abort();
+		abort(); /* nothing may go on as a user that nobody chose */
 	}
 	was->active = false;
 }

@@ -44,14 +44,12 @@ static void silent(void *arg, const char *message)
 /* PGHOST, PGPASSWORD, PGSERVICE and the like of whoever called goldpath must not complete a login that says all there is to say. */
 static void forget_environment(void)
 {
-	static bool done;
-	PQconninfoOption *options = done ? NULL : PQconndefaults();
+	PQconninfoOption *options = PQconndefaults();
 
 	for (PQconninfoOption *o = options; o && o->keyword; o++)
 		if (o->envvar)
 			unsetenv(o->envvar);
 	unsetenv("PGSERVICEFILE");
-	done = true;
 	PQconninfoFree(options);
 }
 

@@ -172,7 +172,7 @@ static int refused(const struct session *s, const char *command, const redisRepl
 	return gp_hint(err, "see: journalctl -u redis-server and /var/log/redis/redis-server.log");
 }
 
-/* Ask and get an answer that is no error. A Redis that has just started loads its data first: ask again, as long as there is time. */
+/* Ask and get an answer that is no error. A Redis that has just started loads its data first: ask again while there is time. */
 static int ask(const struct session *s, const char *const *argv, int argc, redisReply **ret, struct gp_error *err)
 {
 	for (;;) {

@@ -1,0 +1,79 @@
+/* `init`. */
+#include "ops/init.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "conf/host.h"
+#include "conf/site.h"
+#include "sys/ctx.h"
+#include "sys/fs.h"
+
+static const char heading_host[] = "# This host, as goldpath keeps it. A line that starts with # shows a default; take the # away to change it.\n"
+				   "# `goldpath provision` brings the host to what stands here.\n";
+static const char heading_site[] = "# One site, as goldpath keeps it. A line that starts with # shows a default; take the # away to change it.\n"
+				   "# `goldpath provision SLUG` brings host and site to what stands here, `goldpath deploy SLUG` releases it.\n";
+
+static int write_new(const char *path, const char *text, bool *ret_written, struct gp_error *err)
+{
+	if (gp_fs_exists(path)) {
+		*ret_written = false;
+		return 0;
+	}
+	GP_TRY(gp_fs_write(path, text, strlen(text), 0644, (uid_t)-1, (gid_t)-1, err));
+	*ret_written = true;
+	return 0;
+}
+
+/* Every value is a checked name by now; quoted all the same where YAML might see something else than a text in it. */
+static const char *quoted(struct gp_ctx *ctx, const char *text)
+{
+	return gp_sprintf(ctx->arena, "\"%s\"", text);
+}
+
+static int site_text(struct gp_ctx *ctx, const struct gp_init *request, const char *path, const char **ret, struct gp_error *err)
+{
+	const char *project = request->project ? request->project : gp_site_underscored(ctx->arena, request->slug);
+	struct gp_pair set[8] = {
+		{ "domain", request->domain },
+		{ "repo", quoted(ctx, request->repo) },
+		{ "project", project },
+	};
+	struct gp_site parsed;
+	size_t n = 3;
+
+	if (request->ref)
+		set[n++] = (struct gp_pair){ "ref", quoted(ctx, request->ref) };
+	if (request->tls)
+		set[n++] = (struct gp_pair){ "tls", request->tls };
+	if (request->celery)
+		set[n++] = (struct gp_pair){ "celery.enabled", "true" };
+	*ret = gp_conf_document(ctx->arena, heading_site, gp_site_keys, set, n);
+	/* What is written must be what would be read: a wrong --domain fails here, before there is a file. */
+	return gp_site_parse(ctx->arena, path, request->slug, *ret, strlen(*ret), &parsed, err);
+}
+
+int gp_init_run(struct gp_ctx *ctx, const struct gp_init *request, struct gp_init_result *ret, struct gp_error *err)
+{
+	const char *folder = gp_sprintf(ctx->arena, "%s/sites", ctx->etc_dir), *text;
+	struct gp_init_result result = {
+		.host_path = gp_sprintf(ctx->arena, "%s/host.yaml", ctx->etc_dir),
+		.site_path = gp_sprintf(ctx->arena, "%s/%s.yaml", folder, request->slug),
+	};
+
+	GP_TRY(gp_name_check(GP_NAME_slug, request->slug, GP_E_USAGE, err));
+	GP_TRY(gp_name_check(GP_NAME_domain, request->domain, GP_E_USAGE, err));
+	GP_TRY(gp_name_check(GP_NAME_repo, request->repo, GP_E_USAGE, err));
+	if (request->project)
+		GP_TRY(gp_name_check(GP_NAME_module, request->project, GP_E_USAGE, err));
+	if (request->ref)
+		GP_TRY(gp_name_check(GP_NAME_ref, request->ref, GP_E_USAGE, err));
+	GP_TRY(site_text(ctx, request, result.site_path, &text, err));
+	GP_TRY(gp_fs_mkdirs(folder, err));
+	GP_TRY(write_new(result.site_path, text, &result.site_written, err));
+	text = gp_conf_document(ctx->arena, heading_host, gp_host_keys, NULL, 0);
+	GP_TRY(write_new(result.host_path, text, &result.host_written, err));
+	*ret = result;
+	return 0;
+}

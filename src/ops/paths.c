@@ -1,0 +1,41 @@
+/* The names. */
+#include "ops/paths.h"
+
+#include "base/arena.h"
+#include "sys/ctx.h"
+
+const char gp_program_path[] = "/usr/bin/goldpath";
+const char gp_uv_version[] = "0.13.8";
+
+const char *gp_uv_folder(struct gp_ctx *ctx)
+{
+	return gp_sprintf(ctx->arena, "%s/uv", ctx->state_dir);
+}
+
+struct gp_paths gp_site_paths(struct gp_ctx *ctx, const char *slug)
+{
+	struct gp_arena *a = ctx->arena;
+	const char *root = gp_sprintf(a, "%s/%s", ctx->sites_dir, slug);
+
+	return (struct gp_paths){
+		.root = root,
+		.app = gp_sprintf(a, "%s/app", root),
+		.venv = gp_sprintf(a, "%s/venv", root),
+		.env = gp_sprintf(a, "%s/.env", root),
+		.statics = gp_sprintf(a, "%s/static", root),
+		.media = gp_sprintf(a, "%s/media", root),
+		.backups = gp_sprintf(a, "%s/backups", root),
+		.repo = gp_sprintf(a, "%s/repo.git", root),
+		.releases = gp_sprintf(a, "%s/releases", root),
+		.venvs = gp_sprintf(a, "%s/venvs", root),
+		.logs = gp_sprintf(a, "/var/log/sum/%s", slug),
+		.state = gp_sprintf(a, "%s/%s", ctx->state_dir, slug),
+		.run_user = gp_sprintf(a, "sum-%s", slug),
+		.gunicorn = gp_sprintf(a, "sum-%s-gunicorn.service", slug),
+		.gunicorn_socket = gp_sprintf(a, "sum-%s-gunicorn.socket", slug),
+		.celery = gp_sprintf(a, "sum-%s-celery.service", slug),
+		.socket = gp_sprintf(a, "/run/sum-%s/gunicorn.sock", slug),
+		.caddy_file = gp_sprintf(a, "/etc/caddy/sites-enabled/sum-%s.caddy", slug),
+		.sudoers_file = gp_sprintf(a, "/etc/sudoers.d/goldpath-%s", slug),
+	};
+}

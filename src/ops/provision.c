@@ -1,0 +1,68 @@
+/* Provisioning as a whole: load the files, put the plan together, let the engine walk it. */
+#include "ops/provision.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "sys/ctx.h"
+#include "sys/lock.h"
+#include "sys/unit.h"
+
+static int load_sites(struct gp_ctx *ctx, const struct gp_provision *request, struct gp_site **ret, size_t *ret_n,
+	struct gp_error *err)
+{
+	struct gp_strv slugs = { 0 };
+
+	if (request->slug)
+		gp_strv_add(ctx->arena, &slugs, request->slug);
+	else
+		GP_TRY(gp_site_list(ctx->arena, ctx->etc_dir, &slugs, err));
+	*ret = gp_alloc_array(ctx->arena, slugs.n + 1, sizeof(**ret));
+	for (size_t i = 0; i < slugs.n; i++)
+		GP_TRY(gp_site_load(ctx->arena, ctx->etc_dir, slugs.v[i], &(*ret)[i], err));
+	*ret_n = slugs.n;
+	return 0;
+}
+
+/* A repository that git reaches over ssh: the deploy user needs a key. */
+static bool over_ssh(const char *repo)
+{
+	return gp_starts_with(repo, "ssh://") || (!strstr(repo, "://") && repo[0] != '/');
+}
+
+static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struct gp_site *sites, size_t n, bool apply,
+	struct gp_plan *ret, struct gp_error *err)
+{
+	bool ssh_key = false;
+
+	for (size_t i = 0; i < n; i++)
+		ssh_key = ssh_key || over_ssh(sites[i].repo);
+	GP_TRY(gp_provision_host(ctx, ret, host, ssh_key, err));
+	for (size_t i = 0; i < n; i++)
+		GP_TRY(gp_provision_site(ctx, ret, host, &sites[i], apply, err));
+	gp_provision_reload_units(ctx, ret);
+	for (size_t i = 0; i < n; i++)
+		gp_provision_site_states(ctx, ret, &sites[i]);
+	gp_provision_reload_caddy(ctx, ret);
+	return 0;
+}
+
+int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, struct gp_changes *ret, struct gp_error *err)
+{
+	GP_AUTO_LOCK lock = { .fd = -1 };
+	struct gp_plan plan = { 0 };
+	struct gp_site *sites;
+	struct gp_host host;
+	struct gp_bus *bus;
+	size_t n;
+
+	GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, &host, err));
+	GP_TRY(load_sites(ctx, request, &sites, &n, err));
+	GP_TRY(gp_ctx_bus(ctx, &bus, err));
+	if (request->apply)
+		GP_TRY(gp_lock_take(&lock, ctx->lock_dir, "host", ctx->command, err));
+	GP_TRY(make_plan(ctx, &host, sites, n, request->apply, &plan, err));
+	return gp_plan_run(ctx, &plan, request->apply, ret, err);
+}

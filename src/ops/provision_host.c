@@ -1,0 +1,257 @@
+/* The host's part of the plan: packages, users, Redis, Postgres, Caddy, the helper names, uv, the firewall. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/parse.h"
+#include "data/embed.h"
+#include "ops/paths.h"
+#include "ops/provision.h"
+#include "plan/types.h"
+#include "sys/account.h"
+#include "sys/ctx.h"
+#include "sys/fs.h"
+#include "sys/net.h"
+#include "sys/proc.h"
+#include "sys/unit.h"
+
+enum { JOB_TIMEOUT_MS = 90000, PORTS_MAX = 64 };
+
+/* The seeds' list, and what goldpath itself calls: sudo, visudo, ssh. */
+static const char *const baseline[] = {
+	"ca-certificates", "curl", "git", "python3", "python3-venv", "python3-pip", "build-essential", "libpq-dev", "postgresql",
+	"postgresql-contrib", "postgresql-client", "redis-server", "ufw", "caddy", "sudo", "openssh-client",
+};
+
+static int daemon_reload(struct gp_ctx *ctx, struct gp_error *err)
+{
+	struct gp_bus *bus;
+
+	GP_TRY(gp_ctx_bus(ctx, &bus, err));
+	return gp_unit_daemon_reload(bus, err);
+}
+
+static int run_job(struct gp_ctx *ctx, const char *unit, enum gp_unit_verb verb, struct gp_error *err)
+{
+	struct gp_bus *bus;
+
+	GP_TRY(gp_ctx_bus(ctx, &bus, err));
+	return gp_unit_run(bus, unit, verb, JOB_TIMEOUT_MS, err);
+}
+
+static int reload_caddy(struct gp_ctx *ctx, struct gp_error *err)
+{
+	if (run_job(ctx, "caddy.service", GP_UNIT_RELOAD_OR_RESTART, err) < 0)
+		return gp_hint(err, "Caddy goes on with the configuration it had; `caddy validate --config /etc/caddy/Caddyfile` says what is wrong");
+	return 0;
+}
+
+static int restart_caddy(struct gp_ctx *ctx, struct gp_error *err)
+{
+	return run_job(ctx, "caddy.service", GP_UNIT_RESTART, err);
+}
+
+static int restart_redis(struct gp_ctx *ctx, struct gp_error *err)
+{
+	return run_job(ctx, "redis-server.service", GP_UNIT_RESTART, err);
+}
+
+static const struct gp_handler handler_daemon_reload = { .run = daemon_reload };
+static const struct gp_handler handler_reload_caddy = { .run = reload_caddy };
+static const struct gp_handler handler_restart_caddy = { .run = restart_caddy };
+static const struct gp_handler handler_restart_redis = { .run = restart_redis };
+
+#define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
+#define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
+
+static void add_packages(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host)
+{
+	struct gp_packages *packages = gp_alloc(ctx->arena, sizeof(*packages));
+
+	for (size_t i = 0; i < sizeof(baseline) / sizeof(baseline[0]); i++)
+		gp_strv_add(ctx->arena, &packages->names, baseline[i]);
+	for (size_t i = 0; i < host->packages.n; i++)
+		gp_strv_add(ctx->arena, &packages->names, host->packages.v[i]);
+	ADD(.type = &gp_packages_type, .name = GP_RES_PACKAGES, .spec = packages);
+}
+
+static void add_folders(struct gp_ctx *ctx, struct gp_plan *plan)
+{
+	static const struct gp_folder plain = { .owner = "root", .group = "root", .mode = 0755 };
+	const char *const paths[] = { ctx->state_dir, ctx->sites_dir, gp_sprintf(ctx->arena, "%s/bin", ctx->sites_dir), "/var/log/sum" };
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		ADD(.type = &gp_folder_type, .name = paths[i], .spec = &plain);
+}
+
+static void add_redis(struct gp_ctx *ctx, struct gp_plan *plan)
+{
+	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true };
+	static const struct gp_redis_server server = { .port = 6379 };
+	static const struct gp_file conf = { .content = gp_data_redis_conf, .owner = "root", .group = "root", .mode = 0644 };
+	static const struct gp_file_line include = { .line = "include /etc/redis/goldpath.conf" };
+
+	ADD(.type = &gp_file_type, .name = "/etc/redis/goldpath.conf", .spec = &conf, .after = { GP_RES_PACKAGES },
+		.notify = GP_RES_RESTART_REDIS);
+	ADD(.type = &gp_file_line_type, .name = "/etc/redis/redis.conf", .spec = &include, .after = { "/etc/redis/goldpath.conf" },
+		.notify = GP_RES_RESTART_REDIS);
+	ADD(.type = &gp_handler_type, .name = GP_RES_RESTART_REDIS, .spec = &handler_restart_redis);
+	ADD(.type = &gp_unit_type, .name = "redis-server.service", .spec = &unit, .after = { GP_RES_PACKAGES });
+	ADD(.type = &gp_redis_type, .name = "PING on 127.0.0.1:6379", .spec = &server, .after = { "redis-server.service" });
+}
+
+static void add_postgres(struct gp_ctx *ctx, struct gp_plan *plan)
+{
+	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true };
+
+	ADD(.type = &gp_unit_type, .name = "postgresql.service", .spec = &unit, .after = { GP_RES_PACKAGES });
+}
+
+static void add_caddy(struct gp_ctx *ctx, struct gp_plan *plan)
+{
+	static const struct gp_folder sites = { .owner = "root", .group = "root", .mode = 0755 };
+	static const struct gp_file_line import = { .line = "import /etc/caddy/sites-enabled/*.caddy" };
+	static const struct gp_member www_data = { .user = "caddy", .group = "www-data" };
+	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true };
+
+	ADD(.type = &gp_folder_type, .name = "/etc/caddy/sites-enabled", .spec = &sites, .after = { GP_RES_PACKAGES });
+	ADD(.type = &gp_file_line_type, .name = "/etc/caddy/Caddyfile", .spec = &import, .after = { GP_RES_PACKAGES },
+		.notify = GP_RES_RELOAD_CADDY);
+	/* A running process keeps the groups it was started with: this one needs a restart. */
+	ADD(.type = &gp_member_type, .name = "caddy in www-data", .spec = &www_data, .after = { GP_RES_PACKAGES },
+		.notify = GP_RES_RESTART_CADDY);
+	ADD(.type = &gp_handler_type, .name = GP_RES_RESTART_CADDY, .spec = &handler_restart_caddy);
+	ADD(.type = &gp_unit_type, .name = "caddy.service", .spec = &unit, .after = { GP_RES_PACKAGES });
+}
+
+static void add_helpers(struct gp_ctx *ctx, struct gp_plan *plan)
+{
+	static const struct gp_link program = { .target = gp_program_path };
+	static const char *const names[] = { "provision_vps.sh", "deploy.sh" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		ADD(.type = &gp_link_type, .name = gp_sprintf(ctx->arena, "%s/bin/%s", ctx->sites_dir, names[i]), .spec = &program);
+}
+
+struct ports {
+	uint16_t v[PORTS_MAX];
+	size_t n;
+};
+
+static void add_port(struct ports *ports, int64_t port)
+{
+	for (size_t i = 0; i < ports->n; i++)
+		if (ports->v[i] == port)
+			return;
+	if (ports->n < PORTS_MAX)
+		ports->v[ports->n++] = (uint16_t)port;
+}
+
+/* What sshd would listen on by its configuration; it says nothing where it is not installed or its configuration is broken. */
+static void configured_ssh_ports(struct gp_ctx *ctx, struct ports *ports)
+{
+	GP_AUTO_RESULT result = { 0 };
+	struct gp_strv lines;
+
+	if (!gp_proc_have("sshd") || gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("sshd", "-T") }, &result, NULL) < 0)
+		return;
+	lines = gp_lines(ctx->arena, gp_buf_str(&result.out));
+	for (size_t i = 0; i < lines.n; i++) {
+		int64_t port;
+
+		if (gp_starts_with(lines.v[i], "port ") && gp_parse_int(lines.v[i] + 5, 1, 65535, &port))
+			add_port(ports, port);
+	}
+}
+
+/* Every port sshd listens on: by its configuration, by what it really holds open, by systemd's ssh.socket (Ubuntu 24.04), and the
+ * one that this very session came in by. One too many is harmless; one too few locks its owner out. */
+static int ssh_ports(struct gp_ctx *ctx, struct ports *ports, struct gp_error *err)
+{
+	const char *session = getenv("SSH_CONNECTION");
+	struct gp_unit_state socket_unit;
+	struct gp_listener *listeners;
+	struct gp_bus *bus;
+	size_t n;
+	bool by_socket;
+
+	configured_ssh_ports(ctx, ports);
+	GP_TRY(gp_ctx_bus(ctx, &bus, err));
+	GP_TRY(gp_unit_state(bus, ctx->arena, "ssh.socket", &socket_unit, err));
+	by_socket = gp_streq(socket_unit.active, "active");
+	GP_TRY(gp_net_listeners(ctx->arena, true, &listeners, &n, err));
+	for (size_t i = 0; i < n; i++)
+		if (gp_starts_with(listeners[i].comm, "sshd") || (by_socket && listeners[i].pid == 1 && !listeners[i].loopback))
+			add_port(ports, listeners[i].port);
+	if (session) {
+		struct gp_strv words = gp_words(ctx->arena, session); /* client, its port, server, its port */
+		int64_t port;
+
+		if (words.n == 4 && gp_parse_int(words.v[3], 1, 65535, &port))
+			add_port(ports, port);
+	}
+	return 0;
+}
+
+static int add_firewall(struct gp_ctx *ctx, struct gp_plan *plan, struct gp_error *err)
+{
+	struct ports *ports = gp_alloc(ctx->arena, sizeof(*ports));
+
+	GP_TRY(ssh_ports(ctx, ports, err));
+	add_port(ports, 80);
+	add_port(ports, 443);
+	ADD(.type = &gp_firewall_type, .name = "ufw", .spec = SPEC(struct gp_firewall, .tcp = ports->v, .n = ports->n),
+		.after = { GP_RES_PACKAGES });
+	return 0;
+}
+
+static const char *key_path(struct gp_ctx *ctx, const char *user)
+{
+	struct gp_account account;
+	const char *home = gp_account_find(ctx->arena, user, &account, NULL) == 1 ? account.home : gp_sprintf(ctx->arena, "/home/%s", user);
+
+	return gp_sprintf(ctx->arena, "%s/.ssh/id_ed25519", home);
+}
+
+const char *gp_deploy_public_key(struct gp_ctx *ctx, const char *user)
+{
+	struct gp_account account;
+	GP_AUTO_IDENTITY was = { 0 };
+	const char *text;
+
+	if (gp_account_find(ctx->arena, user, &account, NULL) != 1 || gp_account_assume(&account, &was, NULL) < 0 ||
+		gp_fs_read(ctx->arena, gp_sprintf(ctx->arena, "%s.pub", key_path(ctx, user)), 16384, &text, NULL, NULL) != 1)
+		return NULL;
+	return gp_trim(ctx->arena, text);
+}
+
+int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool ssh_key, struct gp_error *err)
+{
+	const char *home = gp_sprintf(ctx->arena, "/home/%s", host->deploy_user);
+
+	add_packages(ctx, plan, host);
+	add_folders(ctx, plan);
+	ADD(.type = &gp_user_type, .name = host->deploy_user, .spec = SPEC(struct gp_user, .user = host->deploy_user, .home = home));
+	add_redis(ctx, plan);
+	add_postgres(ctx, plan);
+	add_caddy(ctx, plan);
+	add_helpers(ctx, plan);
+	if (ssh_key)
+		ADD(.type = &gp_ssh_key_type, .name = key_path(ctx, host->deploy_user),
+			.spec = SPEC(struct gp_ssh_key, .user = host->deploy_user), .after = { GP_RES_PACKAGES, host->deploy_user });
+	if (host->uv)
+		ADD(.type = &gp_uv_type, .name = gp_uv_folder(ctx), .spec = SPEC(struct gp_uv, .version = gp_uv_version),
+			.after = { GP_RES_PACKAGES, ctx->state_dir });
+	return host->firewall ? add_firewall(ctx, plan, err) : 0;
+}
+
+void gp_provision_reload_units(struct gp_ctx *ctx, struct gp_plan *plan)
+{
+	ADD(.type = &gp_handler_type, .name = GP_RES_RELOAD_UNITS, .spec = &handler_daemon_reload);
+}
+
+void gp_provision_reload_caddy(struct gp_ctx *ctx, struct gp_plan *plan)
+{
+	ADD(.type = &gp_handler_type, .name = GP_RES_RELOAD_CADDY, .spec = &handler_reload_caddy);
+}

@@ -1,0 +1,320 @@
+/* A site's part of the plan: its user, folders, `.env`, role and database, units, sudoers lines and Caddy file. */
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/template.h"
+#include "data/embed.h"
+#include "ops/paths.h"
+#include "ops/provision.h"
+#include "ops/redisdb.h"
+#include "plan/types.h"
+#include "sys/account.h"
+#include "sys/ctx.h"
+#include "sys/fs.h"
+#include "sys/proc.h"
+
+enum { SECRET_KEY_LEN = 64, PASSWORD_LEN = 32, ENV_KEYS_MAX = 400 };
+
+#define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
+#define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
+
+static void add_folder(struct gp_ctx *ctx, struct gp_plan *plan, const char *path, const char *owner, const char *group, mode_t mode)
+{
+	ADD(.type = &gp_folder_type, .name = path, .spec = SPEC(struct gp_folder, .owner = owner, .group = group, .mode = mode),
+		.after = { owner });
+}
+
+static void add_folders(struct gp_ctx *ctx, struct gp_plan *plan, const char *deploy, const struct gp_paths *p)
+{
+	add_folder(ctx, plan, p->root, deploy, deploy, 0755);
+	add_folder(ctx, plan, p->backups, deploy, deploy, 0755);
+	add_folder(ctx, plan, p->statics, deploy, deploy, 0755);
+	add_folder(ctx, plan, p->releases, deploy, deploy, 0755);
+	add_folder(ctx, plan, p->venvs, deploy, deploy, 0755);
+	add_folder(ctx, plan, p->logs, deploy, deploy, 0755);
+	/* Written by the running site and by manage.py: the group is the site's, and the setgid bit hands it on. */
+	add_folder(ctx, plan, p->media, deploy, p->run_user, 02775);
+	ADD(.type = &gp_folder_type, .name = p->state, .spec = SPEC(struct gp_folder, .owner = "root", .group = "root", .mode = 0700));
+}
+
+/* postgres://user:password@host:port/name, the password percent-encoded (RFC 3986, unreserved characters stay). */
+static const char *database_url(struct gp_ctx *ctx, const void *arg, const char *(*get)(const void *env, const char *key),
+	const void *env)
+{
+	static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+	const struct gp_site *site = arg;
+	const char *password = get(env, "DJANGO_DB_PASSWORD"), *encoded = "";
+
+	for (; password && *password; password++) {
+		if (strchr(unreserved, *password))
+			encoded = gp_sprintf(ctx->arena, "%s%c", encoded, *password);
+		else
+			encoded = gp_sprintf(ctx->arena, "%s%%%02X", encoded, (unsigned char)*password);
+	}
+	return gp_sprintf(ctx->arena, "postgres://%s:%s@%s:%lld/%s", site->database.user, encoded, site->database.host,
+		(long long)site->database.port, site->database.name);
+}
+
+struct env_keys {
+	struct gp_dotenv_key v[ENV_KEYS_MAX];
+	size_t n;
+};
+
+/* The first one to name a key wins: what the site's file says under `env` comes before the defaults. */
+static void add_key(struct env_keys *keys, struct gp_dotenv_key key)
+{
+	for (size_t i = 0; i < keys->n; i++)
+		if (gp_streq(keys->v[i].key, key.key))
+			return;
+	if (keys->n < ENV_KEYS_MAX)
+		keys->v[keys->n++] = key;
+}
+
+static int redis_url(struct gp_ctx *ctx, const char *use, bool apply, const char **ret, struct gp_error *err)
+{
+	int number;
+
+	GP_TRY(gp_redisdb_number(ctx, use, apply, &number, err));
+	*ret = gp_sprintf(ctx->arena, "redis://127.0.0.1:6379/%d", number);
+	return 0;
+}
+
+static const char *allowed_hosts(struct gp_ctx *ctx, const struct gp_site *site)
+{
+	const char *hosts = site->domain;
+
+	for (size_t i = 0; i < site->aliases.n && site->aliases_serve; i++)
+		hosts = gp_sprintf(ctx->arena, "%s,%s", hosts, site->aliases.v[i]);
+	return hosts;
+}
+
+static int add_dotenv(struct gp_ctx *ctx, struct gp_plan *plan, const char *deploy, const struct gp_site *site,
+	const struct gp_paths *p, bool apply, struct gp_error *err)
+{
+	struct env_keys *keys = gp_alloc(ctx->arena, sizeof(*keys));
+	const char *cache, *queue;
+
+#define KEY(name, text) add_key(keys, (struct gp_dotenv_key){ .key = (name), .value = (text) })
+	for (size_t i = 0; i < site->env.n; i++)
+		KEY(site->env.v[i].key, site->env.v[i].value);
+	KEY("DJANGO_SETTINGS_MODULE", site->settings);
+	add_key(keys, (struct gp_dotenv_key){ .key = "DJANGO_SECRET_KEY", .secret_len = SECRET_KEY_LEN });
+	for (size_t i = 0; i < site->secrets.n; i++)
+		add_key(keys, (struct gp_dotenv_key){ .key = site->secrets.v[i], .secret_len = SECRET_KEY_LEN });
+	KEY("ALLOWED_HOSTS", allowed_hosts(ctx, site));
+	KEY("DJANGO_DB_NAME", site->database.name);
+	KEY("DJANGO_DB_USER", site->database.user);
+	/* A password for a database elsewhere cannot be made up here: the login that is tried says so. */
+	add_key(keys, (struct gp_dotenv_key){ .key = "DJANGO_DB_PASSWORD", .secret_len = PASSWORD_LEN });
+	KEY("DJANGO_DB_HOST", site->database.host);
+	KEY("DJANGO_DB_PORT", gp_sprintf(ctx->arena, "%lld", (long long)site->database.port));
+	KEY("DJANGO_STATIC_ROOT", p->statics);
+	KEY("DJANGO_MEDIA_ROOT", p->media);
+	KEY("SITE_DOMAIN", site->domain);
+	GP_TRY(redis_url(ctx, site->slug, apply, &cache, err));
+	KEY("REDIS_URL", cache);
+	if (site->celery.enabled) {
+		GP_TRY(redis_url(ctx, gp_sprintf(ctx->arena, "%s:celery", site->slug), apply, &queue, err));
+		KEY("CELERY_BROKER_URL", queue);
+		KEY("CELERY_RESULT_BACKEND", queue);
+	}
+	KEY("WAGTAILADMIN_BASE_URL", gp_sprintf(ctx->arena, "%s://%s", site->tls == GP_TLS_OFF ? "http" : "https", site->domain));
+	if (site->database.url)
+		add_key(keys, (struct gp_dotenv_key){ .key = "DATABASE_URL", .derive = database_url, .arg = site });
+#undef KEY
+	ADD(.type = &gp_dotenv_type, .name = p->env,
+		.spec = SPEC(struct gp_dotenv_file, .owner = deploy, .group = deploy, .keys = keys->v, .n = keys->n), .after = { p->root });
+	return 0;
+}
+
+static void add_database(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p)
+{
+	const struct gp_pg_role *role = SPEC(struct gp_pg_role, .role = site->database.user, .env_path = p->env,
+		.password_key = "DJANGO_DB_PASSWORD", .host = site->database.host, .port = (int)site->database.port,
+		.login_dbname = site->database.name);
+	const char *role_name = gp_sprintf(ctx->arena, "role %s", site->database.user);
+	const char *database_name = gp_sprintf(ctx->arena, "%s", site->database.name);
+
+	if (gp_site_database_is_local(site)) {
+		ADD(.type = &gp_pg_role_type, .name = role_name, .spec = role, .after = { "postgresql.service", p->env });
+		ADD(.type = &gp_pg_database_type, .name = database_name,
+			.spec = SPEC(struct gp_pg_database, .database = site->database.name, .owner = site->database.user,
+				.port = (int)site->database.port),
+			.after = { role_name });
+	}
+	ADD(.type = &gp_pg_login_type, .name = gp_sprintf(ctx->arena, "%s over TCP", site->database.user), .spec = role,
+		.after = { p->env, gp_site_database_is_local(site) ? database_name : NULL });
+}
+
+static const char *yes(bool is)
+{
+	return is ? "yes" : NULL;
+}
+
+static const char *number(struct gp_ctx *ctx, int64_t n)
+{
+	return gp_sprintf(ctx->arena, "%lld", (long long)n);
+}
+
+static int add_rendered(struct gp_ctx *ctx, struct gp_plan *plan, const char *path, const char *text, const struct gp_var *vars,
+	size_t n, struct gp_resource resource, mode_t mode, int (*check)(void *, const char *, struct gp_error *), struct gp_error *err)
+{
+	const char *content;
+
+	GP_TRY(gp_template(ctx->arena, text, vars, n, &content, err));
+	resource.type = &gp_file_type;
+	resource.name = path;
+	resource.spec = SPEC(struct gp_file, .content = content, .owner = "root", .group = "root", .mode = mode, .check = check);
+	gp_plan_add(ctx, plan, resource);
+	return 0;
+}
+
+static const char *unit_path(struct gp_ctx *ctx, const char *unit)
+{
+	return gp_sprintf(ctx->arena, "/etc/systemd/system/%s", unit);
+}
+
+static int add_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p,
+	struct gp_error *err)
+{
+	const struct gp_resource base = { .notify = GP_RES_RELOAD_UNITS, .after = { p->run_user } };
+	const struct gp_var root = { "root", p->root };
+	const char *sandbox;
+
+	GP_TRY(gp_template(ctx->arena, gp_data_sandbox_conf, &root, 1, &sandbox, err));
+	const struct gp_var vars[] = {
+		root,
+		{ "slug", site->slug },
+		{ "domain", site->domain },
+		{ "unit", p->gunicorn },
+		{ "subdir", gp_streq(site->subdir, ".") ? "" : gp_sprintf(ctx->arena, "/%s", site->subdir) },
+		{ "socket", yes(site->gunicorn.socket) },
+		{ "workers", number(ctx, site->gunicorn.workers) },
+		{ "threads", number(ctx, site->gunicorn.threads) },
+		{ "timeout", number(ctx, site->gunicorn.timeout) },
+		{ "stop_timeout", number(ctx, site->gunicorn.timeout + 5) },
+		{ "wsgi", site->wsgi },
+		{ "celery_app", site->celery.app },
+		{ "concurrency", number(ctx, site->celery.concurrency) },
+		{ "beat", site->celery.beat ? gp_sprintf(ctx->arena, " --beat --schedule /run/sum-%s-celery/beat", site->slug) : "" },
+		{ "sandbox", sandbox },
+	};
+	const size_t n = sizeof(vars) / sizeof(vars[0]);
+
+	GP_TRY(add_rendered(ctx, plan, unit_path(ctx, p->gunicorn), gp_data_gunicorn_service, vars, n, base, 0644, NULL, err));
+	if (site->gunicorn.socket)
+		GP_TRY(add_rendered(ctx, plan, unit_path(ctx, p->gunicorn_socket), gp_data_gunicorn_socket, vars, n, base, 0644, NULL, err));
+	if (site->celery.enabled)
+		GP_TRY(add_rendered(ctx, plan, unit_path(ctx, p->celery), gp_data_celery_service, vars, n, base, 0644, NULL, err));
+	return 0;
+}
+
+/* Whether a unit should run follows from whether there is a release to run. */
+void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site)
+{
+	const struct gp_paths paths = gp_site_paths(ctx, site->slug), *p = &paths;
+	bool live = gp_fs_exists(gp_sprintf(ctx->arena, "%s/.goldpath/release.env", p->app));
+	const struct gp_unit *on = SPEC(struct gp_unit, .present = true, .enabled = true, .running = live);
+	static const struct gp_unit off = { .present = false };
+
+	ADD(.type = &gp_unit_type, .name = p->gunicorn_socket, .spec = site->gunicorn.socket ? on : &off);
+	ADD(.type = &gp_unit_type, .name = p->gunicorn, .spec = on, .after = { unit_path(ctx, p->gunicorn), GP_RES_RELOAD_UNITS });
+	ADD(.type = &gp_unit_type, .name = p->celery, .spec = site->celery.enabled ? on : &off);
+}
+
+static int check_sudoers(void *ctx, const char *candidate, struct gp_error *err)
+{
+	(void)ctx;
+	return gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("visudo", "-c", "-q", "-f", candidate) }, NULL, err);
+}
+
+static int add_sudoers(struct gp_ctx *ctx, struct gp_plan *plan, const char *deploy, const struct gp_site *site,
+	const struct gp_paths *p, struct gp_error *err)
+{
+	const struct gp_var vars[] = {
+		{ "slug", site->slug },
+		{ "user", deploy },
+		{ "celery", yes(site->celery.enabled) },
+	};
+
+	return add_rendered(ctx, plan, p->sudoers_file, gp_data_sudoers, vars, 3,
+		(struct gp_resource){ .after = { GP_RES_PACKAGES, deploy } }, 0440, check_sudoers, err);
+}
+
+/* The site's file alone: a neighbour's mistake is not this site's. As user caddy, so that nothing Caddy makes while it looks (log
+ * files, its store) belongs to root afterwards. */
+static int check_caddy(void *arg, const char *candidate, struct gp_error *err)
+{
+	struct gp_ctx *ctx = arg;
+	struct gp_account caddy;
+
+	GP_TRY(gp_account_get(ctx->arena, "caddy", &caddy, err));
+	if (gp_proc_must(&(struct gp_proc){
+			.argv = GP_ARGV("caddy", "validate", "--adapter", "caddyfile", "--config", candidate),
+			.as = &caddy,
+			.env = GP_ARGV("HOME=/var/lib/caddy") }, NULL, err) < 0)
+		return gp_context(err, "Caddy refuses the site's file, which was not put in place");
+	return 0;
+}
+
+static const char *caddy_addresses(struct gp_ctx *ctx, const struct gp_site *site, const struct gp_strv *names)
+{
+	const char *scheme = site->tls == GP_TLS_OFF ? "http://" : "", *list = "";
+
+	for (size_t i = 0; i < names->n; i++)
+		list = gp_sprintf(ctx->arena, "%s%s%s%s", list, i ? ", " : "", scheme, names->v[i]);
+	return list;
+}
+
+static int add_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p,
+	struct gp_error *err)
+{
+	const char *tls[] = {
+		[GP_TLS_AUTO] = NULL,
+		[GP_TLS_INTERNAL] = "internal",
+		[GP_TLS_OFF] = NULL,
+		[GP_TLS_FILES] = site->tls_cert ? gp_sprintf(ctx->arena, "%s %s", site->tls_cert, site->tls_key) : NULL,
+	};
+	struct gp_strv served = { 0 }, redirected = { 0 };
+
+	gp_strv_add(ctx->arena, &served, site->domain);
+	for (size_t i = 0; i < site->aliases.n; i++)
+		gp_strv_add(ctx->arena, site->aliases_serve ? &served : &redirected, site->aliases.v[i]);
+	const struct gp_var vars[] = {
+		{ "slug", site->slug },
+		{ "root", p->root },
+		{ "domain", site->domain },
+		{ "addresses", caddy_addresses(ctx, site, &served) },
+		{ "redirects", caddy_addresses(ctx, site, &redirected) },
+		{ "tls", tls[site->tls] },
+		{ "https", yes(site->tls != GP_TLS_OFF) },
+		{ "scheme", site->tls == GP_TLS_OFF ? "http" : "https" },
+		{ "uri", "{uri}" },
+	};
+
+	return add_rendered(ctx, plan, p->caddy_file, gp_data_site_caddy, vars, sizeof(vars) / sizeof(vars[0]),
+		(struct gp_resource){ .notify = GP_RES_RELOAD_CADDY, .after = { "/etc/caddy/sites-enabled" } }, 0644, check_caddy, err);
+}
+
+int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site, bool apply,
+	struct gp_error *err)
+{
+	struct gp_paths *p = SPEC(struct gp_paths, 0);
+	const char *deploy = host->deploy_user;
+	struct gp_packages *packages = SPEC(struct gp_packages, .names = site->packages);
+
+	*p = gp_site_paths(ctx, site->slug);
+	if (packages->names.n)
+		ADD(.type = &gp_packages_type, .name = gp_sprintf(ctx->arena, "of %s", site->slug), .spec = packages);
+	ADD(.type = &gp_user_type, .name = p->run_user, .spec = SPEC(struct gp_user, .user = p->run_user));
+	ADD(.type = &gp_member_type, .name = gp_sprintf(ctx->arena, "%s in %s", deploy, p->run_user),
+		.spec = SPEC(struct gp_member, .user = deploy, .group = p->run_user), .after = { deploy, p->run_user });
+	add_folders(ctx, plan, deploy, p);
+	GP_TRY(add_dotenv(ctx, plan, deploy, site, p, apply, err));
+	add_database(ctx, plan, site, p);
+	GP_TRY(add_units(ctx, plan, site, p, err));
+	GP_TRY(add_sudoers(ctx, plan, deploy, site, p, err));
+	GP_TRY(add_caddy(ctx, plan, site, p, err));
+	return 0;
+}

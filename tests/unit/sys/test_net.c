@@ -1,0 +1,180 @@
+/* What listens: sockets this test opens itself must be found, with their owner; closed and connected ones must not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "sys/net.h"
+
+/* A listening socket on that address and a free port; -1 where the host has no such address (no IPv6). */
+static int listen_on(const char *address, uint16_t *ret_port)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+	bool v6 = strchr(address, ':');
+	struct sockaddr *sa = v6 ? (struct sockaddr *)&in6 : (struct sockaddr *)&in;
+	socklen_t size = v6 ? sizeof(in6) : sizeof(in);
+	int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(inet_pton(v6 ? AF_INET6 : AF_INET, address, v6 ? (void *)&in6.sin6_addr : (void *)&in.sin_addr), 1);
+	if (fd >= 0 && (bind(fd, sa, size) < 0 || listen(fd, 4) < 0 || getsockname(fd, sa, &size) < 0)) {
+		close(fd);
+		return -1;
+	}
+	*ret_port = ntohs(v6 ? in6.sin6_port : in.sin_port);
+	return fd;
+}
+
+static const struct gp_listener *find(struct gp_arena *arena, bool with_owner, const char *address, uint16_t port)
+{
+	const struct gp_listener *found = NULL;
+	struct gp_listener *list;
+	struct gp_error err;
+	size_t n;
+
+	assert_int_equal(gp_net_listeners(arena, with_owner, &list, &n, &err), 0);
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			assert_true(list[i - 1].port <= list[i].port);
+		if (list[i].port == port && strcmp(list[i].address, address) == 0)
+			found = &list[i];
+	}
+	return found;
+}
+
+static void test_addresses(void **state)
+{
+	static const struct {
+		const char *address;
+		bool v6, loopback;
+	} cases[] = {
+		{ "127.0.0.1", false, true },
+		{ "127.8.9.10", false, true },
+		{ "0.0.0.0", false, false },
+		{ "::1", true, true },
+		{ "::", true, false },
+		{ "::ffff:127.0.0.1", true, true },
+	};
+	size_t seen = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		GP_AUTO_ARENA arena = gp_arena_new();
+		const struct gp_listener *l;
+		uint16_t port;
+		int fd = listen_on(cases[i].address, &port);
+
+		if (fd < 0)
+			continue;
+		seen++;
+		l = find(arena, true, cases[i].address, port);
+		assert_non_null(l);
+		assert_int_equal(l->v6, cases[i].v6);
+		assert_int_equal(l->loopback, cases[i].loopback);
+		assert_int_equal(l->pid, getpid());
+		close(fd);
+		assert_null(find(arena, true, cases[i].address, port));
+	}
+	assert_true(seen >= 3);
+}
+
+static void test_owner(void **state)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	const struct gp_listener *l;
+	char was[16];
+	uint16_t port;
+	int fd = listen_on("127.0.0.1", &port);
+
+	(void)state;
+	prctl(PR_GET_NAME, was);
+	prctl(PR_SET_NAME, "a) b\x1b[1m cdefgh"); /* the longest there is, and hostile */
+	l = find(arena, true, "127.0.0.1", port);
+	assert_non_null(l);
+	assert_string_equal(l->comm, "a) b?[1m cdefgh");
+	l = find(arena, false, "127.0.0.1", port);
+	assert_non_null(l);
+	assert_int_equal(l->pid, 0);
+	assert_string_equal(l->comm, "");
+	prctl(PR_SET_NAME, was);
+	close(fd);
+}
+
+static void test_only_listeners(void **state)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(a);
+	uint16_t port;
+	int listener = listen_on("127.0.0.1", &port), client = socket(AF_INET, SOCK_STREAM, 0), server;
+
+	(void)state;
+	a.sin_port = htons(port);
+	assert_int_equal(connect(client, (struct sockaddr *)&a, sizeof(a)), 0);
+	server = accept(listener, NULL, NULL);
+	assert_int_equal(getsockname(client, (struct sockaddr *)&a, &size), 0);
+	assert_null(find(arena, true, "127.0.0.1", ntohs(a.sin_port)));
+	close(listener);
+	assert_null(find(arena, true, "127.0.0.1", port)); /* still the local port of an established connection */
+	close(server);
+	close(client);
+}
+
+static void test_many(void **state)
+{
+	enum { N = 100 };
+	GP_AUTO_ARENA arena = gp_arena_new();
+	uint16_t ports[N];
+	int fds[N];
+
+	(void)state;
+	for (size_t i = 0; i < N; i++)
+		fds[i] = listen_on("127.0.0.1", &ports[i]);
+	for (size_t i = 0; i < N; i += 33) {
+		const struct gp_listener *l = find(arena, true, "127.0.0.1", ports[i]);
+
+		assert_non_null(l);
+		assert_int_equal(l->pid, getpid());
+	}
+	for (size_t i = 0; i < N; i++)
+		close(fds[i]);
+}
+
+static void test_resolve(void **state)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	const char *addresses;
+
+	(void)state;
+	assert_int_equal(gp_net_resolve(arena, "127.0.0.1", &addresses), 1);
+	assert_string_equal(addresses, "127.0.0.1");
+	assert_int_equal(gp_net_resolve(arena, "::1", &addresses), 1);
+	assert_string_equal(addresses, "::1");
+	assert_int_equal(gp_net_resolve(arena, "localhost", &addresses), 1);
+	assert_non_null(strstr(addresses, "1"));
+	assert_int_equal(gp_net_resolve(arena, "no such host", &addresses), 0);
+	assert_string_equal(addresses, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_owner),
+		cmocka_unit_test(test_only_listeners),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_resolve),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
