@@ -96,6 +96,19 @@ int gp_hint(struct gp_error *err, const char *fmt, ...)
 	return -1;
 }
 
+int gp_state(struct gp_error *err, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!err)
+		return -1;
+	va_start(ap, fmt);
+	vsnprintf(err->state, sizeof(err->state), fmt, ap);
+	va_end(ap);
+	one_line(err->state);
+	return -1;
+}
+
 int gp_detail(struct gp_error *err, const char *text, size_t len)
 {
 	if (!err)

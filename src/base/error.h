@@ -33,6 +33,7 @@ struct gp_error {
 	char msg[GP_ERROR_MSG_MAX];        /* one line, no newline, lower case, no "error:" */
 	char hint[GP_ERROR_HINT_MAX];      /* what to do next; may be empty */
 	char detail[GP_ERROR_DETAIL_MAX];  /* last lines of what a program said; may be empty */
+	char state[GP_ERROR_HINT_MAX];     /* how things stand now: "still serving ..."; may be empty */
 	char trace[GP_ERROR_TRACE_MAX];    /* where in the code, innermost first; shown by --verbose */
 };
 
@@ -52,6 +53,9 @@ int gp_error_context(struct gp_error *err, const char *file, int line, const cha
 
 /* Set the hint. A hint that is there already stays: the innermost one knows most. */
 int gp_hint(struct gp_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
+
+/* Say how things stand after the failure. */
+int gp_state(struct gp_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
 
 /* Keep the last GP_ERROR_DETAIL_MAX bytes, whole lines, of what a program said. */
 int gp_detail(struct gp_error *err, const char *text, size_t len);

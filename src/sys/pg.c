@@ -162,6 +162,10 @@ static int not_connected(const PGconn *conn, const struct gp_pg_login *login, st
 			gp_fail(err, GP_E_FAILED, "what answers on %s is not Postgres", where);
 			return gp_hint(err, "ss -ltnp shows which program holds the port; " LOOK_AT_SERVICE);
 		}
+	if (strstr(text, "could not translate host name")) {
+		gp_fail(err, GP_E_FAILED, "cannot resolve the host of Postgres, '%s'", login->host);
+		return gp_hint(err, "is it spelled right? goldpath's own Postgres is on 127.0.0.1");
+	}
 	gp_fail(err, GP_E_FAILED, "cannot connect to Postgres on %s: %s", where, sentence(arena, text));
 	return gp_hint(err, LOOK_AT_SERVICE);
 }
@@ -336,7 +340,8 @@ static int collect(struct gp_pg *pg, PGresult **ret, struct gp_error *err)
 		PGresult *result;
 		ExecStatusType status;
 
-		GP_TRY(next_result(pg, deadline, &result, err));
+		if (next_result(pg, deadline, &result, err) < 0)
+			return last && PQresultStatus(last) == PGRES_FATAL_ERROR ? failed(pg, last, err) : -1;
 		if (!result)
 			break;
 		status = PQresultStatus(result);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -366,6 +367,20 @@ int gp_proc_must(const struct gp_proc *proc, struct gp_proc_result *ret, struct 
 	if (result->status != 0)
 		return gp_proc_fail(proc, result, err);
 	return 0;
+}
+
+int gp_proc_become(const char *const *argv, const void *input, size_t input_len, struct gp_error *err)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	GP_AUTO_FD fd = memfd_create("goldpath-options", 0);
+	const char *program = find_program(arena, argv[0]);
+
+	if (!program)
+		return gp_fail(err, GP_E_FAILED, "there is no program '%s' on this host", argv[0]);
+	if (fd < 0 || write(fd, input, input_len) != (ssize_t)input_len || lseek(fd, 0, SEEK_SET) < 0 || dup2(fd, STDIN_FILENO) < 0)
+		return gp_fail_errno(err, errno, "hand the options over");
+	execve(program, (char *const *)(uintptr_t)argv, environ);
+	return gp_fail_errno(err, errno, "start %s", argv[0]);
 }
 
 void gp_proc_result_free(struct gp_proc_result *result)

@@ -53,6 +53,12 @@ int gp_proc_must(const struct gp_proc *proc, struct gp_proc_result *ret, struct 
 /* Turn an unsuccessful result into that failure. */
 int gp_proc_fail(const struct gp_proc *proc, const struct gp_proc_result *result, struct gp_error *err);
 
+/*
+ * Become another program: the same process, standard output and error, with `input` to read on stdin. Returns only on failure.
+ * For handing a whole command over to sudo.
+ */
+int gp_proc_become(const char *const *argv, const void *input, size_t input_len, struct gp_error *err);
+
 /* Is there a program of that name in the fixed PATH? */
 bool gp_proc_have(const char *name);
 

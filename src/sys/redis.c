@@ -160,7 +160,12 @@ static int refused(const struct session *s, const char *command, const redisRepl
 		gp_fail(err, GP_E_FAILED, "Redis on %s asks for a password", s->where);
 		return gp_hint(err, "goldpath's Redis has none, as it listens on loopback only: see requirepass in /etc/redis/redis.conf");
 	}
-	if (gp_streq(command, "AUTH")) {
+	/* Redis 6 and later, and Redis 5 */
+	if (gp_streq(command, "AUTH") && (strstr(said, "without any password configured") || strstr(said, "no password is set"))) {
+		gp_fail(err, GP_E_FAILED, "Redis on %s has no password, but is given one", s->where);
+		return gp_hint(err, "take the password out of the Redis URLs, or set requirepass in /etc/redis/redis.conf");
+	}
+	if (gp_streq(command, "AUTH") && !gp_starts_with(said, "LOADING")) {
 		gp_fail(err, GP_E_FAILED, "Redis on %s refuses the password", s->where);
 		return gp_hint(err, "compare it with requirepass in /etc/redis/redis.conf");
 	}

@@ -176,15 +176,16 @@ static void test_redirect_is_not_followed(void **state)
 
 static void test_body_is_cut(void **state)
 {
+	static const char ten[] = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789";
 	GP_AUTO_ARENA arena = gp_arena_new();
 	struct gp_http_answer a;
 	struct gp_error err;
 
 	(void)state;
-	assert_int_equal(get("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", ONCE, (struct gp_http){ .body_max = 4 }, arena, &a, &err), 0);
+	assert_int_equal(get(ten, ONCE, (struct gp_http){ .body_max = 4 }, arena, &a, &err), 0);
 	assert_string_equal(a.body, "0123");
 	assert_int_equal(a.body_len, 4);
-	assert_int_equal(get("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", ONCE, (struct gp_http){ .body_max = 10 }, arena, &a, &err), 0);
+	assert_int_equal(get(ten, ONCE, (struct gp_http){ .body_max = 10 }, arena, &a, &err), 0);
 	assert_string_equal(a.body, "0123456789");
 	/* one that never ends */
 	assert_int_equal(get("HTTP/1.1 200 OK\r\n\r\n", ENDLESS, (struct gp_http){ 0 }, arena, &a, &err), 0);
@@ -310,7 +311,9 @@ static void test_tls(void **state)
 	(void)state;
 	assert_int_equal(gp_http_get(&(struct gp_http){ .url = url, .timeout_ms = 3000 }, arena, &a, &err), -1);
 	says(&err, "TLS: no secure connection with 127.0.0.1");
-	assert_int_equal(gp_http_get(&(struct gp_http){ .url = url, .ca_file = "/nonexistent/ca.pem", .timeout_ms = 3000 }, arena, &a, &err), -1);
+	assert_int_equal(gp_http_get(&(struct gp_http){ .url = url, .ca_file = "/nonexistent/ca.pem", .timeout_ms = 3000 }, arena, &a,
+						 &err),
+		-1);
 	says(&err, "TLS: cannot use the CA file /nonexistent/ca.pem");
 	stop(f);
 }

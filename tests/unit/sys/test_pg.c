@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -69,7 +68,8 @@ static void send_error(int fd, const char *state, const char *message)
 {
 	char body[1024];
 	uint32_t len;
-	int n = snprintf(body, sizeof(body), "SFATAL%cVFATAL%cC%s%cM%s%cFauth.c%cL1%cRauth_failed%c", 0, 0, state, 0, message, 0, 0, 0, 0) + 1;
+	int n = snprintf(body, sizeof(body), "SFATAL%cVFATAL%cC%s%cM%s%cFauth.c%cL1%cRauth_failed%c", 0, 0, state, 0, message, 0, 0, 0,
+				0) + 1;
 
 	len = htonl((uint32_t)n + 4);
 	send_all(fd, BYTES("E"));
@@ -399,6 +399,53 @@ static void test_quoting(void **state)
 	stop(&f);
 }
 
+/* A server that is shut down says so, and then hangs up: what it said is what counts. */
+static void test_last_words(void **state)
+{
+	static const struct script s = { .answers = {
+		BYTES("E\0\0\0\x33SFATAL\0C57P01\0Mterminating the connection now\0\0"),
+	} };
+	struct fake f = start(&s, false);
+	struct gp_pg_login login = login_to(&f);
+	struct gp_error err = { 0 };
+	GP_AUTO_PG pg = NULL;
+
+	(void)state;
+	assert_int_equal(gp_pg_open(&login, &pg, &err), 0);
+	assert_int_equal(gp_pg_exec(pg, "SELECT", &err), -1);
+	says(&err, "Postgres: terminating the connection now", "systemctl status postgresql");
+	assert_int_equal(gp_pg_exec(pg, "SELECT", &err), -1);
+	says(&err, "the connection to Postgres is lost", "systemctl status postgresql");
+	stop(&f);
+}
+
+static void test_unresolvable(void **state)
+{
+	struct gp_pg_login login = { .host = "no-such-host.invalid", .port = 5432, .dbname = "d", .user = "u" };
+	struct gp_error err;
+	struct gp_pg *pg = NULL;
+
+	(void)state;
+	assert_int_equal(gp_pg_open(&login, &pg, &err), -1);
+	says(&err, "cannot resolve the host of Postgres, 'no-such-host.invalid'", "127.0.0.1");
+}
+
+/* Nothing is on port 1, so this fails on every host; how depends on whether it has a user postgres. Nobody stays somebody else. */
+static void test_admin_comes_back(void **state)
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	struct gp_error err = { 0 };
+	struct gp_pg *pg = NULL;
+
+	(void)state;
+	assert_int_equal(gp_pg_open_admin(1, "postgres", &pg, &err), -1);
+	assert_null(pg);
+	assert_true(err.msg[0]);
+	assert_int_equal(geteuid(), uid);
+	assert_int_equal(getegid(), gid);
+}
+
 static void test_close_nothing(void **state)
 {
 	(void)state;
@@ -416,6 +463,9 @@ int main(void)
 		cmocka_unit_test(test_statements),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_quoting),
+		cmocka_unit_test(test_last_words),
+		cmocka_unit_test(test_unresolvable),
+		cmocka_unit_test(test_admin_comes_back),
 		cmocka_unit_test(test_close_nothing),
 	};
 

@@ -125,9 +125,15 @@ static void test_password(void **state)
 	(void)state;
 	assert_int_equal(ping(ANSWERS("-NOAUTH Authentication required.\r\n"), 0, NULL, 2000, &err), -1);
 	says(&err, "asks for a password", "requirepass in /etc/redis/redis.conf");
-	assert_int_equal(ping(ANSWERS("-WRONGPASS invalid username-password pair or user is disabled.\r\n"), 0, "secret-word", 2000, &err), -1);
+	assert_int_equal(ping(ANSWERS("-WRONGPASS invalid username-password pair\r\n"), 0, "secret-word", 2000, &err), -1);
 	says(&err, "refuses the password", "requirepass");
 	assert_null(strstr(err.msg, "secret-word"));
+	assert_int_equal(ping(ANSWERS("-ERR AUTH <password> called without any password configured for the default user.\r\n"), 0,
+						 "secret-word", 2000, &err),
+		-1);
+	says(&err, "has no password, but is given one", "Redis URLs");
+	assert_int_equal(ping(ANSWERS("-ERR Client sent AUTH, but no password is set\r\n"), 0, "secret-word", 2000, &err), -1);
+	says(&err, "has no password, but is given one", "Redis URLs");
 	assert_int_equal(ping(ANSWERS(":1\r\n"), 0, "secret-word", 2000, &err), -1);
 	says(&err, "is not Redis", "ss -ltnp");
 }
@@ -151,7 +157,7 @@ static void test_other_errors(void **state)
 	struct gp_error err = { 0 };
 
 	(void)state;
-	assert_int_equal(ping(ANSWERS("-MISCONF Redis is configured to save RDB snapshots, but it cannot\r\n"), 0, NULL, 2000, &err), -1);
+	assert_int_equal(ping(ANSWERS("-MISCONF Redis is configured to save snapshots, but cannot\r\n"), 0, NULL, 2000, &err), -1);
 	says(&err, "answers PING with an error: MISCONF Redis is configured", "journalctl -u redis-server");
 	assert_int_equal(ping(ANSWERS("-\x1b[31mred\r\n"), 0, NULL, 2000, &err), -1);
 	assert_null(strchr(err.msg, '\x1b'));

@@ -1,0 +1,76 @@
+/* goldpath deploy */
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "cmd/command.h"
+#include "ops/deploy.h"
+#include "out/json.h"
+#include "sys/ctx.h"
+
+static const char *const health_names[] = {
+	[GP_HEALTH_NO_ANSWER] = "unknown",
+	[GP_HEALTH_BAD] = "bad",
+	[GP_HEALTH_UNHEALTHY] = "unhealthy",
+	[GP_HEALTH_DEGRADED] = "degraded",
+	[GP_HEALTH_OK] = "ok",
+};
+
+static void print_json(struct gp_ctx *ctx, const struct gp_deploy *d)
+{
+	json_t *object = gp_json_result("deploy");
+
+	gp_json_text(ctx, object, "site", d->site.slug);
+	gp_json_text(ctx, object, "ref", d->ref);
+	gp_json_text(ctx, object, "sha", d->sha);
+	gp_json_text(ctx, object, "release", d->release);
+	gp_json_text(ctx, object, "previous", d->previous);
+	gp_json_text(ctx, object, "health", health_names[d->health.status]);
+	gp_json_text(ctx, object, "degraded", *d->health.why ? d->health.why : NULL);
+	gp_json_text(ctx, object, "sitemap", *d->sitemap ? d->sitemap : NULL);
+	gp_json_print(stdout, object);
+}
+
+static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *err)
+{
+	const struct gp_deploy_request request = {
+		.slug = args->slug,
+		.ref = args->ref,
+		.domain = args->domain,
+		.no_restart = args->no_restart,
+	};
+	struct gp_deploy *d = gp_alloc(ctx->arena, sizeof(*d));
+
+	GP_TRY(gp_deploy_run(ctx, &request, d, err));
+	if (args->json)
+		print_json(ctx, d);
+	else if (args->no_restart)
+		printf("%s is in place; gunicorn still runs what it ran: systemctl restart %s\n", d->release, d->paths.gunicorn);
+	else
+		printf("%s is live at %s (%s)\n", d->release, gp_site_url(ctx->arena, &d->site, d->domain, "/"), health_names[d->health.status]);
+	return 0;
+}
+
+static const struct gp_option options[] = {
+	{ "--ref", GP_OPT_NAME, offsetof(struct gp_args, ref), GP_NAME_ref, "REF", "branch, tag or commit; default: the site's" },
+	{ "--domain", GP_OPT_NAME, offsetof(struct gp_args, domain), GP_NAME_domain, "DOMAIN",
+		"the name to ask for in the last check; default: the site's" },
+	{ "--no-restart", GP_OPT_FLAG, offsetof(struct gp_args, no_restart), .help = "put the release in place, restart nothing" },
+	{ "--options-from-stdin", GP_OPT_FLAG, offsetof(struct gp_args, options_from_stdin), .help = "further options, each ended by NUL",
+		.hidden = true },
+	GP_OPT_END,
+};
+
+const struct gp_command gp_cmd_deploy = {
+	.name = "deploy",
+	.operand = "SLUG",
+	.summary = "release a version of a site",
+	.details = "Builds the release beside the running one, switches, and waits until the new one\n"
+		   "itself says that it is well. A release that does not get healthy is taken back.\n"
+		   "Runs as root, or as the deploy user through the site's sudoers line.",
+	.options = options,
+	.root = true,
+	.by_sudo = true,
+	.run = run,
+};

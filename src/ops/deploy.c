@@ -1,0 +1,202 @@
+/* The deploy table and the walk along it: journal, lock, undo, history. */
+#include "ops/deploy.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "ops/record.h"
+#include "sys/ctx.h"
+#include "sys/fs.h"
+#include "sys/lock.h"
+
+struct step {
+	const char *name;  /* in the journal, the history, the lock */
+	const char *words; /* for people */
+	int (*run)(struct gp_deploy *d, struct gp_error *err);
+	bool restarts;     /* left out by --no-restart */
+};
+
+static const struct step steps[] = {
+	{ "preflight", "look at Redis, Postgres, disk and .env", gp_deploy_preflight, false },
+	{ "fetch", "fetch the repository", gp_deploy_fetch, false },
+	{ "checkout", "check out the release", gp_deploy_checkout, false },
+	{ "venv", "Python packages", gp_deploy_venv, false },
+	{ "build", "build commands", gp_deploy_build, false },
+	{ "compile", "compile bytecode", gp_deploy_compile, false },
+	{ "check", "manage.py check --deploy", gp_deploy_check, false },
+	{ "collectstatic", "manage.py collectstatic", gp_deploy_collectstatic, false },
+	{ "migrate", "manage.py migrate", gp_deploy_migrate, false },
+	{ "switch", "switch to the release", gp_deploy_switch, false },
+	{ "restart", "restart gunicorn", gp_deploy_restart, true },
+	{ "healthy", "wait until it is healthy", gp_deploy_healthy, true },
+	{ "celery", "restart Celery", gp_deploy_celery, true },
+	{ "smoke", "ask through Caddy", gp_deploy_smoke, true },
+};
+enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
+
+const char *gp_live_release(struct gp_ctx *ctx, const struct gp_paths *paths)
+{
+	const char *target = gp_fs_readlink(ctx->arena, paths->app);
+
+	/* releases/ID, as goldpath writes it; anything else was not made here. */
+	if (!target || !gp_starts_with(target, "releases/") || strchr(target + 9, '/') || !gp_fs_exists(paths->app))
+		return NULL;
+	return target + 9;
+}
+
+struct gp_strv gp_release_env(struct gp_deploy *d)
+{
+	struct gp_strv env = { 0 };
+
+	gp_strv_add(d->ctx->arena, &env, gp_sprintf(d->ctx->arena, "GIT_SHA=%s", d->sha));
+	gp_strv_add(d->ctx->arena, &env, gp_sprintf(d->ctx->arena, "BUILD_ID=%s", d->release));
+	gp_strv_add(d->ctx->arena, &env, gp_sprintf(d->ctx->arena, "RELEASE=%s", d->release));
+	return env;
+}
+
+static int load(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *d, struct gp_error *err)
+{
+	*d = (struct gp_deploy){ .ctx = ctx, .request = request, .sitemap = "", .health = { .release = "", .why = "", .hint = "", .body = "" } };
+	GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, &d->host, err));
+	GP_TRY(gp_site_load(ctx->arena, ctx->etc_dir, request->slug, &d->site, err));
+	d->paths = gp_site_paths(ctx, request->slug);
+	d->ref = request->ref ? request->ref : d->site.ref;
+	d->domain = request->domain ? request->domain : d->site.domain;
+	if (gp_account_find(ctx->arena, d->host.deploy_user, &d->account, NULL) != 1 || !gp_fs_exists(d->paths.state)) {
+		gp_fail(err, GP_E_CONFIG, "%s is not provisioned on this host", request->slug);
+		return gp_hint(err, "`goldpath provision %s` first", request->slug);
+	}
+	return 0;
+}
+
+static const char *in_releases(struct gp_deploy *d, const char *id)
+{
+	return gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, id);
+}
+
+static void remove_release(struct gp_deploy *d, const char *id)
+{
+	const char *live = gp_live_release(d->ctx, &d->paths);
+	GP_AUTO_IDENTITY was = { 0 };
+
+	if (!id || !*id || (live && gp_streq(live, id)) || gp_account_assume(&d->account, &was, NULL) < 0)
+		return;
+	gp_fs_remove(in_releases(d, id), NULL);
+}
+
+/*
+ * An earlier deploy that was killed. What it left is taken away; where it had switched already, the site goes back to the release
+ * before it, since nobody ever saw whether the new one works. Then this deploy starts from a state that it knows.
+ */
+static int recover(struct gp_deploy *d, struct gp_error *err)
+{
+	struct gp_unfinished u;
+	const char *live = gp_live_release(d->ctx, &d->paths);
+
+	GP_TRY(gp_journal_read(d->ctx, &d->paths, &u, err));
+	if (!u.found)
+		return 0;
+	gp_tell_warn(d->ctx, "the deploy of %s before this one was cut off in step '%s'", u.ref, u.step);
+	if (u.switched && live && gp_streq(live, u.release)) {
+		const char *serving;
+
+		d->previous = *u.previous && gp_fs_exists(in_releases(d, u.previous)) ? u.previous : NULL;
+		serving = gp_deploy_back(d);
+		gp_tell_note(d->ctx, "it had switched to %s, which nobody had seen work: %s%s", u.release,
+			*serving ? "back on " : "stopped", serving);
+	}
+	remove_release(d, u.release);
+	return gp_journal_note(d->ctx, &d->paths, "end", u.step, u.release, err);
+}
+
+static int run_step(struct gp_deploy *d, const struct step *step, int index, struct gp_error *err)
+{
+	int64_t start = gp_mono_ms();
+
+	gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_STEP, .name = step->name, .text = step->words, .index = index + 1,
+		.total = STEPS });
+	if (step->restarts && d->request->no_restart) {
+		gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_SKIPPED, .name = step->name, .text = "--no-restart" });
+		return 0;
+	}
+	GP_TRY(gp_journal_note(d->ctx, &d->paths, "begin", step->name, d->release, err));
+	if (step->run(d, err) < 0) {
+		gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_FAILED, .name = step->name, .ms = gp_mono_ms() - start });
+		return -1;
+	}
+	GP_TRY(gp_journal_note(d->ctx, &d->paths, "done", step->name, d->release, err));
+	gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_DONE, .name = step->name, .ms = gp_mono_ms() - start });
+	return 0;
+}
+
+/* After a failure: nothing half done stays, and the error says what serves now. */
+static void undo(struct gp_deploy *d, const struct step *step, struct gp_error *err)
+{
+	const char *serving = d->previous;
+
+	if (d->switched)
+		serving = gp_deploy_back(d);
+	remove_release(d, d->release);
+	if (err->kind == GP_E_FAILED && serving && *serving)
+		err->kind = GP_E_DEPLOY;
+	if (serving && *serving) {
+		gp_state(err, "still serving %s", serving);
+		gp_hint(err, "mend it and deploy again: goldpath deploy %s%s%s", d->site.slug, d->request->ref ? " --ref " : "",
+			d->request->ref ? d->request->ref : "");
+	} else {
+		gp_state(err, "no release of %s is live", d->site.slug);
+	}
+	gp_context(err, "%s", step->name);
+}
+
+static void write_history(struct gp_deploy *d, const char *result, const struct step *step, const struct gp_error *err, int64_t ms)
+{
+	static const char *const names[] = {
+		[GP_HEALTH_NO_ANSWER] = NULL,
+		[GP_HEALTH_BAD] = "bad",
+		[GP_HEALTH_UNHEALTHY] = "unhealthy",
+		[GP_HEALTH_DEGRADED] = "degraded",
+		[GP_HEALTH_OK] = "ok",
+	};
+	struct gp_history entry = {
+		.release = d->release,
+		.ref = d->ref,
+		.sha = d->sha,
+		.result = result,
+		.step = step ? step->name : NULL,
+		.health = names[d->health.status],
+		.error = err ? gp_secret_mask(&d->ctx->secrets, d->ctx->arena, err->msg) : NULL,
+		.ms = ms,
+	};
+	struct gp_error why = { 0 };
+
+	if (gp_history_add(d->ctx, &d->paths, &entry, &why) < 0)
+		gp_tell_warn(d->ctx, "%s", why.msg);
+}
+
+int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err)
+{
+	GP_AUTO_LOCK lock = { .fd = -1 };
+	struct gp_deploy *d = ret;
+	int64_t start = gp_mono_ms();
+
+	GP_TRY(load(ctx, request, d, err));
+	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
+	GP_TRY(recover(d, err));
+	d->previous = gp_live_release(ctx, &d->paths);
+	GP_TRY(gp_journal_begin(ctx, &d->paths, d->ref, d->previous, err));
+	for (int i = 0; i < STEPS; i++) {
+		gp_lock_step(&lock, steps[i].name);
+		if (run_step(d, &steps[i], i, err) == 0)
+			continue;
+		undo(d, &steps[i], err);
+		write_history(d, "failed", &steps[i], err, gp_mono_ms() - start);
+		gp_journal_note(ctx, &d->paths, "end", steps[i].name, d->release, NULL);
+		return -1;
+	}
+	write_history(d, "ok", NULL, NULL, gp_mono_ms() - start);
+	return gp_journal_note(ctx, &d->paths, "end", NULL, d->release, err);
+}

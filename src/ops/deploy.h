@@ -1,0 +1,76 @@
+/*
+ * Deploy: a table of steps (deploy.c), each a function on one struct. What has no step is not done; what a later version adds is a
+ * row. Everything up to `switch` happens beside the running release and can fail without a visitor noticing.
+ */
+#ifndef GP_OPS_DEPLOY_H
+#define GP_OPS_DEPLOY_H
+
+#include <stdbool.h>
+
+#include "base/dotenv.h"
+#include "conf/host.h"
+#include "conf/site.h"
+#include "ops/health.h"
+#include "ops/paths.h"
+#include "sys/account.h"
+
+struct gp_ctx;
+struct gp_error;
+
+struct gp_deploy_request {
+	const char *slug;
+	const char *ref;    /* NULL: the site's */
+	const char *domain; /* NULL: the site's; only the smoke test asks for another */
+	bool no_restart;    /* stop before gunicorn is restarted: for debugging, as in the old deploy.sh */
+};
+
+struct gp_deploy {
+	struct gp_ctx *ctx;
+	const struct gp_deploy_request *request;
+	struct gp_host host;
+	struct gp_site site;
+	struct gp_paths paths;
+	struct gp_account account;  /* the deploy user: all that runs code of the site's repository runs as it */
+	struct gp_dotenv env;       /* `.env` */
+	const char *ref, *domain;
+	const char *sha;            /* 40 digits, once fetched */
+	const char *release;        /* ID, once checked out */
+	const char *release_dir;
+	const char *source_dir;     /* release_dir, or the subdir in it where manage.py is */
+	const char *previous;       /* the release that was live before, or NULL */
+	const char *venv_dir;
+	const char *python_version;
+	bool switched;              /* app points at the new release */
+	struct gp_health health;    /* what the new release said of itself */
+	const char *sitemap;        /* what the sitemap answered, for people */
+};
+
+/* Run the whole table. *ret tells how far it came and what the site says, after a failure too. */
+int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err);
+
+/* The steps, by file. deploy_source.c */
+int gp_deploy_preflight(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_fetch(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_checkout(struct gp_deploy *d, struct gp_error *err);
+/* deploy_build.c */
+int gp_deploy_venv(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_build(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_compile(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_check(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_collectstatic(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_migrate(struct gp_deploy *d, struct gp_error *err);
+/* deploy_live.c */
+int gp_deploy_switch(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_restart(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_healthy(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_celery(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_smoke(struct gp_deploy *d, struct gp_error *err);
+/* Point everything back at the release before (or, without one, stop), and say what serves now: "" when nothing does. */
+const char *gp_deploy_back(struct gp_deploy *d);
+
+/* The release `app` points at, or NULL. */
+const char *gp_live_release(struct gp_ctx *ctx, const struct gp_paths *paths);
+/* GIT_SHA, BUILD_ID and RELEASE of a release, as environment assignments. */
+struct gp_strv gp_release_env(struct gp_deploy *d);
+
+#endif

@@ -1,0 +1,146 @@
+/* Health answers, by the contract of /health/ or, for sites without it, by the status code alone. */
+#include "ops/health.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "sys/ctx.h"
+#include "sys/http.h"
+
+/* Where Debian's and the official package of Caddy keep the root of `tls internal`. */
+static const char caddy_ca[] = "/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt";
+
+static void decref(json_t **json)
+{
+	json_decref(*json);
+}
+#define AUTO_JSON __attribute__((cleanup(decref))) json_t *
+
+static const char *text_of(struct gp_arena *arena, const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return gp_strdup(arena, text ? text : "");
+}
+
+/* "cache: Connection refused; celery: no worker answered" */
+static const char *failing_checks(struct gp_arena *arena, json_t *checks)
+{
+	const char *list = "", *name;
+	json_t *check;
+
+	json_object_foreach(checks, name, check) {
+		const char *status = json_string_value(json_object_get(check, "status"));
+		const char *detail = json_string_value(json_object_get(check, "detail"));
+
+		if (status && gp_streq(status, "ok"))
+			continue;
+		list = gp_sprintf(arena, "%s%s%.60s%s%.300s", list, *list ? "; " : "", name, detail ? ": " : "", detail ? detail : "");
+	}
+	return list;
+}
+
+static void explain_http(struct gp_arena *arena, struct gp_health *health, const struct gp_site *site, const char *location)
+{
+	health->why = gp_sprintf(arena, "%s answers %d", site->health.path, health->http);
+	if (health->http == 400) {
+		health->hint = gp_sprintf(arena, "Django answers 400 to a Host it does not know: is %s in ALLOWED_HOSTS?", site->domain);
+	} else if (health->http >= 301 && health->http <= 308) {
+		health->why = gp_sprintf(arena, "%s answers %d, to %.200s", site->health.path, health->http, location);
+		if (gp_starts_with(location, "https://") && strstr(location, site->health.path))
+			health->hint = "it redirects to https what came by https: see SECURE_PROXY_SSL_HEADER and SECURE_SSL_REDIRECT";
+		else
+			health->hint = "health.path in the site's file must be the final address; Django adds a slash (APPEND_SLASH)";
+	} else if (health->http == 404) {
+		health->hint = "no such path: set health.path in the site's file, and health.contract: http for a site without the JSON";
+	} else if (health->http == 502) {
+		health->hint = "Caddy reaches no gunicorn";
+	} else if (health->http >= 500) {
+		health->hint = "the site raises an error: its journal says which";
+	}
+}
+
+static void read_json(struct gp_arena *arena, struct gp_health *health, const struct gp_site *site, const char *body, size_t len)
+{
+	AUTO_JSON root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+	const char *status = json_string_value(json_object_get(root, "status"));
+	json_t *version = json_object_get(root, "version");
+
+	if (!status) {
+		health->why = gp_sprintf(arena, "%s answers %d without the health JSON", site->health.path, health->http);
+		health->hint = "for a site without it set health.contract: http in the site's file";
+		return;
+	}
+	health->release = text_of(arena, version, "release");
+	if (!*health->release)
+		health->release = text_of(arena, version, "build");
+	health->why = failing_checks(arena, json_object_get(root, "checks"));
+	if (gp_streq(status, "ok") && health->http == 200)
+		health->status = GP_HEALTH_OK;
+	else if (gp_streq(status, "degraded") && health->http == 200)
+		health->status = GP_HEALTH_DEGRADED;
+	else if (gp_streq(status, "unhealthy"))
+		health->status = GP_HEALTH_UNHEALTHY;
+	else
+		health->why = gp_sprintf(arena, "%s answers %d with status '%.40s'", site->health.path, health->http, status);
+}
+
+struct gp_health gp_health_read(struct gp_arena *arena, const struct gp_site *site, int http, const char *location, const char *body,
+	size_t len)
+{
+	struct gp_health health = {
+		.status = GP_HEALTH_BAD,
+		.http = http,
+		.release = "",
+		.why = "",
+		.hint = "",
+		.body = gp_strndup(arena, body, len),
+	};
+
+	if (site->health.contract == GP_HEALTH_HTTP) {
+		if (http >= 200 && http < 300)
+			health.status = GP_HEALTH_OK;
+		else
+			explain_http(arena, &health, site, location);
+		return health;
+	}
+	if (http == 200 || http == 503)
+		read_json(arena, &health, site, body, len);
+	else
+		explain_http(arena, &health, site, location);
+	return health;
+}
+
+const char *gp_site_url(struct gp_arena *arena, const struct gp_site *site, const char *domain, const char *path)
+{
+	return gp_sprintf(arena, "%s://%s%s", site->tls == GP_TLS_OFF ? "http" : "https", domain, path);
+}
+
+const char *gp_site_ca(const struct gp_site *site)
+{
+	return site->tls == GP_TLS_INTERNAL ? caddy_ca : NULL;
+}
+
+struct gp_health gp_health_ask(struct gp_ctx *ctx, const struct gp_site *site, const char *domain, const char *socket,
+	int64_t timeout_ms)
+{
+	const char *url = gp_site_url(ctx->arena, site, domain, site->health.path);
+	struct gp_http request = { .url = url, .timeout_ms = timeout_ms };
+	struct gp_http_answer answer;
+	struct gp_error err = { 0 };
+
+	if (socket) {
+		request.url = gp_sprintf(ctx->arena, "http://%s%s", domain, site->health.path);
+		request.unix_socket = socket;
+		request.forwarded_proto = site->tls == GP_TLS_OFF ? "http" : "https";
+	} else {
+		request.connect_to = "127.0.0.1";
+		request.ca_file = gp_site_ca(site);
+	}
+	if (gp_http_get(&request, ctx->arena, &answer, &err) < 0)
+		return (struct gp_health){ .status = GP_HEALTH_NO_ANSWER, .release = "", .body = "",
+			.why = gp_strdup(ctx->arena, err.msg), .hint = gp_strdup(ctx->arena, err.hint) };
+	return gp_health_read(ctx->arena, site, answer.status, answer.location, answer.body, answer.body_len);
+}

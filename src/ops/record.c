@@ -1,0 +1,135 @@
+/* Journal and history: JSON lines. */
+#include "ops/record.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "ops/paths.h"
+#include "sys/account.h"
+#include "sys/ctx.h"
+#include "sys/fs.h"
+
+enum { JOURNAL_MAX = 1 << 20 };
+
+static const char *journal_path(struct gp_ctx *ctx, const struct gp_paths *paths)
+{
+	return gp_sprintf(ctx->arena, "%s/journal", paths->state);
+}
+
+/* One object as one line, taking the object. Texts that are no UTF-8 cannot be in JSON: jansson refuses them, and they stay out. */
+static const char *line_of(struct gp_ctx *ctx, json_t *object)
+{
+	char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
+	const char *line;
+
+	if (!text)
+		abort();
+	line = gp_strdup(ctx->arena, text);
+	free(text);
+	json_decref(object);
+	return line;
+}
+
+static void put(json_t *object, const char *key, const char *text)
+{
+	json_t *value = text ? json_string(text) : NULL;
+
+	if (value)
+		json_object_set_new(object, key, value);
+}
+
+static json_t *new_line(struct gp_ctx *ctx)
+{
+	json_t *object = json_object();
+
+	if (!object)
+		abort();
+	json_object_set_new(object, "v", json_integer(1));
+	put(object, "at", gp_rfc3339(ctx->arena, gp_now()));
+	return object;
+}
+
+int gp_journal_begin(struct gp_ctx *ctx, const struct gp_paths *paths, const char *ref, const char *previous, struct gp_error *err)
+{
+	json_t *object = new_line(ctx);
+	const char *line;
+
+	put(object, "what", "deploy");
+	put(object, "ref", ref);
+	put(object, "previous", previous);
+	put(object, "command", ctx->command);
+	line = gp_sprintf(ctx->arena, "%s\n", line_of(ctx, object));
+	return gp_fs_write(journal_path(ctx, paths), line, strlen(line), 0600, (uid_t)-1, (gid_t)-1, err);
+}
+
+int gp_journal_note(struct gp_ctx *ctx, const struct gp_paths *paths, const char *what, const char *step, const char *release,
+	struct gp_error *err)
+{
+	json_t *object = new_line(ctx);
+
+	put(object, "what", what);
+	put(object, "step", step);
+	put(object, "release", release);
+	return gp_fs_append(journal_path(ctx, paths), line_of(ctx, object), err);
+}
+
+static void read_line(struct gp_ctx *ctx, const char *line, struct gp_unfinished *u)
+{
+	json_t *object = json_loads(line, 0, NULL);
+	const char *what = json_string_value(json_object_get(object, "what"));
+	const char *keys[] = { "ref", "previous", "release", "step" };
+	const char **to[] = { &u->ref, &u->previous, &u->release, &u->step };
+
+	/* A line that a crash cut short says nothing; the ones before it stand. */
+	for (size_t i = 0; what && i < 4; i++) {
+		const char *text = json_string_value(json_object_get(object, keys[i]));
+
+		if (text)
+			*to[i] = gp_strdup(ctx->arena, text);
+	}
+	if (what && gp_streq(what, "deploy"))
+		u->found = true;
+	if (what && gp_streq(what, "end"))
+		u->found = false;
+	if (what && gp_streq(what, "begin") && gp_streq(u->step, "switch"))
+		u->switched = true;
+	json_decref(object);
+}
+
+int gp_journal_read(struct gp_ctx *ctx, const struct gp_paths *paths, struct gp_unfinished *ret, struct gp_error *err)
+{
+	struct gp_unfinished u = { .ref = "", .release = "", .previous = "", .step = "" };
+	struct gp_strv lines;
+	const char *text = "";
+
+	if (gp_fs_read(ctx->arena, journal_path(ctx, paths), JOURNAL_MAX, &text, NULL, err) < 0)
+		return -1;
+	lines = gp_lines(ctx->arena, text);
+	for (size_t i = 0; i < lines.n; i++)
+		read_line(ctx, lines.v[i], &u);
+	*ret = u;
+	return 0;
+}
+
+int gp_history_add(struct gp_ctx *ctx, const struct gp_paths *paths, const struct gp_history *entry, struct gp_error *err)
+{
+	const char *sudo = getenv("SUDO_USER");
+	json_t *object = new_line(ctx);
+
+	put(object, "release", entry->release);
+	put(object, "ref", entry->ref);
+	put(object, "sha", entry->sha);
+	put(object, "result", entry->result);
+	put(object, "step", entry->step);
+	put(object, "health", entry->health);
+	put(object, "error", entry->error);
+	put(object, "by", sudo ? sudo : gp_account_name(ctx->arena, getuid()));
+	json_object_set_new(object, "ms", json_integer(entry->ms));
+	return gp_fs_append(gp_sprintf(ctx->arena, "%s/history", paths->state), line_of(ctx, object), err);
+}

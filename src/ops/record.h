@@ -1,0 +1,35 @@
+/*
+ * What is written down of a site's deploys, in its state folder: the journal (what was meant and what was done, synced line by line,
+ * so that the next command knows where the last one died) and the history (one line for each deploy that ended, for people).
+ */
+#ifndef GP_OPS_RECORD_H
+#define GP_OPS_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gp_ctx;
+struct gp_error;
+struct gp_paths;
+
+/* Begin a new journal for a deploy of `ref`; the old one is gone. */
+int gp_journal_begin(struct gp_ctx *ctx, const struct gp_paths *paths, const char *ref, const char *previous, struct gp_error *err);
+/* A step is about to begin ("begin"), or is done ("done"), or the whole deploy has ended ("end"). release may be NULL. */
+int gp_journal_note(struct gp_ctx *ctx, const struct gp_paths *paths, const char *what, const char *step, const char *release,
+	struct gp_error *err);
+
+/* The deploy in the journal that never ended. */
+struct gp_unfinished {
+	bool found;
+	const char *ref, *release, *previous, *step; /* release and previous may be ""; step: the last one begun */
+	bool switched;                               /* the `switch` step was begun */
+};
+int gp_journal_read(struct gp_ctx *ctx, const struct gp_paths *paths, struct gp_unfinished *ret, struct gp_error *err);
+
+struct gp_history {
+	const char *release, *ref, *sha, *result, *step, *health, *error; /* NULL: left out */
+	int64_t ms;
+};
+int gp_history_add(struct gp_ctx *ctx, const struct gp_paths *paths, const struct gp_history *entry, struct gp_error *err);
+
+#endif

@@ -1,0 +1,161 @@
+/* git. A repository is hostile: no hooks, no remote helpers, no prompts, no configuration but the user's own. */
+#include "sys/git.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "sys/account.h"
+#include "sys/fs.h"
+#include "sys/proc.h"
+
+enum { FETCH_TIMEOUT_MS = 10 * 60 * 1000, LOCAL_TIMEOUT_MS = 5 * 60 * 1000 };
+
+static const char *const git_env[] = {
+	"GIT_TERMINAL_PROMPT=0",
+	"GIT_ASKPASS=/bin/false",
+	"SSH_ASKPASS=/bin/false",
+	/* git-config(1), protocol.allow: only what fetches and runs nothing here. */
+	"GIT_ALLOW_PROTOCOL=https:http:ssh:git:file",
+	"GIT_SSH_COMMAND=ssh -oBatchMode=yes -oStrictHostKeyChecking=accept-new -oConnectTimeout=15 -oServerAliveInterval=15",
+	"GIT_HTTP_LOW_SPEED_LIMIT=100",
+	"GIT_HTTP_LOW_SPEED_TIME=60",
+	NULL,
+};
+
+static int run(const struct gp_git *git, const char *const *args, const char *const *more_env, int64_t timeout_ms,
+	struct gp_proc_result *ret, struct gp_error *err)
+{
+	struct gp_strv argv = { 0 }, env = { 0 };
+
+	gp_strv_add(git->arena, &argv, "git");
+	gp_strv_add(git->arena, &argv, "--git-dir");
+	gp_strv_add(git->arena, &argv, git->dir);
+	gp_strv_add(git->arena, &argv, "-c");
+	gp_strv_add(git->arena, &argv, "core.hooksPath=/dev/null");
+	for (; *args; args++)
+		gp_strv_add(git->arena, &argv, *args);
+	for (const char *const *e = git_env; *e; e++)
+		gp_strv_add(git->arena, &env, *e);
+	for (; more_env && *more_env; more_env++)
+		gp_strv_add(git->arena, &env, *more_env);
+	return gp_proc_run(&(struct gp_proc){ .argv = argv.v, .env = env.v, .as = git->as, .timeout_ms = timeout_ms, .line = git->line,
+		.arg = git->arg }, ret, err);
+}
+
+static int must(const struct gp_git *git, const char *const *args, const char *const *more_env, int64_t timeout_ms,
+	struct gp_error *err)
+{
+	GP_AUTO_RESULT result = { 0 };
+
+	GP_TRY(run(git, args, more_env, timeout_ms, &result, err));
+	if (result.status != 0)
+		return gp_proc_fail(&(struct gp_proc){ .argv = GP_ARGV("git") }, &result, err);
+	return 0;
+}
+
+static void hint_for_fetch(const struct gp_git *git, struct gp_error *err)
+{
+	const char *said = err ? err->detail : "";
+
+	if (strstr(said, "Permission denied (publickey"))
+		gp_hint(err, "add %s/.ssh/id_ed25519.pub to the repository as a deploy key", git->as->home);
+	else if (strstr(said, "Host key verification failed") || strstr(said, "HOST IDENTIFICATION HAS CHANGED"))
+		gp_hint(err, "the server's key is not the one seen before: see %s/.ssh/known_hosts", git->as->home);
+	else if (strstr(said, "could not read Username") || strstr(said, "Authentication failed"))
+		gp_hint(err, "it asks for a password: give the site an ssh address, and the deploy user's key access to it");
+	else if (strstr(said, "No space left"))
+		gp_hint(err, "the disk is full: `df -h %s`", git->dir);
+	else if (strstr(said, "dubious ownership"))
+		gp_hint(err, "a repository on this host must belong to user %s", git->as->name);
+	else
+		gp_hint(err, "does this host reach it? Try: sudo -u %s git ls-remote ADDRESS", git->as->name);
+}
+
+int gp_git_fetch(const struct gp_git *git, const char *url, struct gp_error *err)
+{
+	if (!gp_fs_exists(gp_sprintf(git->arena, "%s/HEAD", git->dir)))
+		GP_TRY_TO(err, must(git, GP_ARGV("init", "--quiet", "--bare", git->dir), NULL, LOCAL_TIMEOUT_MS, err), "make %s", git->dir);
+	if (must(git, GP_ARGV("fetch", "--quiet", "--force", "--prune", "--no-recurse-submodules", "--no-write-fetch-head", "--", url,
+				 "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"), NULL, FETCH_TIMEOUT_MS, err) < 0) {
+		hint_for_fetch(git, err);
+		return gp_context(err, "fetch %s", url);
+	}
+	return 0;
+}
+
+/* The commit that an exact name stands for, or NULL. */
+static int commit_of(const struct gp_git *git, const char *name, const char **ret, struct gp_error *err)
+{
+	GP_AUTO_RESULT result = { 0 };
+	const char *peeled = gp_sprintf(git->arena, "%s^{commit}", name);
+
+	GP_TRY(run(git, GP_ARGV("rev-parse", "--verify", "--quiet", "--end-of-options", peeled), NULL, LOCAL_TIMEOUT_MS, &result, err));
+	*ret = result.status == 0 ? gp_trim(git->arena, gp_buf_str(&result.out)) : NULL;
+	if (*ret && (strlen(*ret) != 40 || strspn(*ret, "0123456789abcdef") != 40))
+		return gp_fail(err, GP_E_FAILED, "git names no commit for %s", name);
+	return 0;
+}
+
+static int ambiguous(const char *ref, int error_kind, const char *what, const char *how, struct gp_error *err)
+{
+	gp_fail(err, (enum gp_error_kind)error_kind, "the ref '%s' is ambiguous: %s", ref, what);
+	return gp_hint(err, "%s", how);
+}
+
+int gp_git_resolve(const struct gp_git *git, const char *ref, int error_kind, const char **ret_sha, struct gp_error *err)
+{
+	const char *branch, *tag, *commit = NULL;
+	size_t len = strlen(ref);
+
+	GP_TRY(commit_of(git, gp_sprintf(git->arena, "refs/heads/%s", ref), &branch, err));
+	GP_TRY(commit_of(git, gp_sprintf(git->arena, "refs/tags/%s", ref), &tag, err));
+	if (branch && tag && !gp_streq(branch, tag))
+		return ambiguous(ref, error_kind, "a branch and a tag of that name stand for different commits",
+			gp_sprintf(git->arena, "say refs/heads/%s or refs/tags/%s, or the commit itself", ref, ref), err);
+	if (!branch && !tag && gp_starts_with(ref, "refs/"))
+		GP_TRY(commit_of(git, ref, &commit, err));
+	if (!branch && !tag && !commit && len >= 7 && len <= 40 && strspn(ref, "0123456789abcdef") == len) {
+		GP_AUTO_RESULT all = { 0 };
+		struct gp_strv lines;
+
+		GP_TRY(commit_of(git, ref, &commit, err));
+		GP_TRY(run(git, GP_ARGV("rev-parse", gp_sprintf(git->arena, "--disambiguate=%s", ref)), NULL, LOCAL_TIMEOUT_MS, &all, err));
+		lines = gp_lines(git->arena, gp_buf_str(&all.out));
+		if (!commit && lines.n > 1)
+			return ambiguous(ref, error_kind, gp_sprintf(git->arena, "%zu objects start with it", lines.n), "give more digits", err);
+	}
+	*ret_sha = branch ? branch : tag ? tag : commit;
+	if (!*ret_sha) {
+		gp_fail(err, (enum gp_error_kind)error_kind, "there is no branch, tag or commit '%s' in the repository", ref);
+		return gp_hint(err, "has it been pushed? A commit needs 7 digits at least");
+	}
+	return 0;
+}
+
+int gp_git_has(const struct gp_git *git, const char *sha, const char *path, _Bool *ret, struct gp_error *err)
+{
+	GP_AUTO_RESULT result = { 0 };
+
+	GP_TRY(run(git, GP_ARGV("cat-file", "-e", gp_sprintf(git->arena, "%s:%s", sha, path)), NULL, LOCAL_TIMEOUT_MS, &result, err));
+	*ret = result.status == 0;
+	return 0;
+}
+
+int gp_git_checkout(const struct gp_git *git, const char *sha, const char *folder, struct gp_error *err)
+{
+	/* An index of its own: the bare repository has none, and two checkouts never meet in one. */
+	const char *index = gp_sprintf(git->arena, "GIT_INDEX_FILE=%s.index", folder);
+	const char *const *env = GP_ARGV(index, gp_sprintf(git->arena, "GIT_WORK_TREE=%s", folder));
+	int result = -1;
+
+	if (must(git, GP_ARGV("read-tree", sha), env, LOCAL_TIMEOUT_MS, err) == 0 &&
+		must(git, GP_ARGV("checkout-index", "--all", "--quiet", gp_sprintf(git->arena, "--prefix=%s/", folder)), env, LOCAL_TIMEOUT_MS,
+			err) == 0)
+		result = 0;
+	gp_fs_remove(index + strlen("GIT_INDEX_FILE="), NULL);
+	if (result < 0 && err && strstr(err->detail, "No space left"))
+		gp_hint(err, "the disk is full: `df -h %s`", folder);
+	return result;
+}
