@@ -70,9 +70,9 @@ int gp_conf_parse(struct gp_arena *arena, const char *label, const char *text, s
  * configuration. */
 int gp_conf_load(struct gp_arena *arena, const char *path, const struct gp_key *rows, void *base, struct gp_error *err);
 
-/* The commented text of a new file: every key with its help; `set` (dotted key, YAML value) stand as given, every other key as a
- * comment with its default. */
-const char *gp_conf_document(struct gp_arena *arena, const char *heading, const struct gp_key *rows, const struct gp_pair *set,
-	size_t set_n);
+/* The commented text of a new file: every key with its help. Keys in `set` (dotted key, YAML value) stand as given, every other one as
+ * a comment with its default, which `derived` names where the rows cannot. */
+const char *gp_conf_document(struct gp_arena *arena, const char *heading, const struct gp_key *rows, const struct gp_pairs *set,
+	const struct gp_pairs *derived);
 
 #endif

@@ -32,31 +32,39 @@ static const char *quoted(struct gp_ctx *ctx, const char *text)
 	return gp_sprintf(ctx->arena, "\"%s\"", text);
 }
 
+static void add(struct gp_pairs *pairs, const char *key, const char *value)
+{
+	if (value)
+		pairs->v[pairs->n++] = (struct gp_pair){ key, value };
+}
+
 static int site_text(struct gp_ctx *ctx, const struct gp_init *request, const char *path, const char **ret, struct gp_error *err)
 {
-	const char *project = request->project ? request->project : gp_site_underscored(ctx->arena, request->slug);
-	struct gp_pair set[8] = {
-		{ "domain", request->domain },
-		{ "repo", quoted(ctx, request->repo) },
-		{ "project", project },
-	};
+	const char *underscored = gp_site_underscored(ctx->arena, request->slug);
+	const char *project = request->project ? request->project : underscored;
+	struct gp_pairs set = { .v = (struct gp_pair[8]){ 0 } }, derived = { .v = (struct gp_pair[8]){ 0 } };
 	struct gp_site parsed;
-	size_t n = 3;
 
-	if (request->ref)
-		set[n++] = (struct gp_pair){ "ref", quoted(ctx, request->ref) };
-	if (request->tls)
-		set[n++] = (struct gp_pair){ "tls", request->tls };
-	if (request->celery)
-		set[n++] = (struct gp_pair){ "celery.enabled", "true" };
-	*ret = gp_conf_document(ctx->arena, heading_site, gp_site_keys, set, n);
-	/* What is written must be what would be read: a wrong --domain fails here, before there is a file. */
+	add(&set, "domain", request->domain);
+	add(&set, "repo", quoted(ctx, request->repo));
+	add(&set, "project", project);
+	add(&set, "ref", request->ref ? quoted(ctx, request->ref) : NULL);
+	add(&set, "tls", request->tls);
+	add(&set, "celery.enabled", request->celery ? "true" : NULL);
+	add(&derived, "settings", gp_sprintf(ctx->arena, "%s.settings.production", project));
+	add(&derived, "wsgi", gp_sprintf(ctx->arena, "%s.wsgi:application", project));
+	add(&derived, "celery.app", project);
+	add(&derived, "database.name", underscored);
+	add(&derived, "database.user", underscored);
+	*ret = gp_conf_document(ctx->arena, heading_site, gp_site_keys, &set, &derived);
+	/* What is written must be what would be read: a wrong --tls fails here, before there is a file. */
 	return gp_site_parse(ctx->arena, path, request->slug, *ret, strlen(*ret), &parsed, err);
 }
 
 int gp_init_run(struct gp_ctx *ctx, const struct gp_init *request, struct gp_init_result *ret, struct gp_error *err)
 {
 	const char *folder = gp_sprintf(ctx->arena, "%s/sites", ctx->etc_dir), *text;
+	const struct gp_pairs none = { 0 };
 	struct gp_init_result result = {
 		.host_path = gp_sprintf(ctx->arena, "%s/host.yaml", ctx->etc_dir),
 		.site_path = gp_sprintf(ctx->arena, "%s/%s.yaml", folder, request->slug),
@@ -72,7 +80,7 @@ int gp_init_run(struct gp_ctx *ctx, const struct gp_init *request, struct gp_ini
 	GP_TRY(site_text(ctx, request, result.site_path, &text, err));
 	GP_TRY(gp_fs_mkdirs(folder, err));
 	GP_TRY(write_new(result.site_path, text, &result.site_written, err));
-	text = gp_conf_document(ctx->arena, heading_host, gp_host_keys, NULL, 0);
+	text = gp_conf_document(ctx->arena, heading_host, gp_host_keys, &none, &none);
 	GP_TRY(write_new(result.host_path, text, &result.host_written, err));
 	*ret = result;
 	return 0;

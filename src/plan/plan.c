@@ -85,7 +85,7 @@ static int handler_diff(struct gp_ctx *ctx, const struct gp_resource *resource, 
 	if (!needed && handler->needed)
 		GP_TRY(handler->needed(ctx, &needed, err));
 	if (needed)
-		gp_change_add(ctx, changes, '~', resource, "owed");
+		gp_change_add(ctx, changes, '~', resource, "%s", "");
 	return 0;
 }
 

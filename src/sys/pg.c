@@ -337,7 +337,7 @@ static int collect(struct gp_pg *pg, PGresult **ret, struct gp_error *err)
 	AUTO_RESULT last = NULL;
 
 	for (;;) {
-		PGresult *result;
+		PGresult *result = NULL;
 		ExecStatusType status;
 
 		if (next_result(pg, deadline, &result, err) < 0)
