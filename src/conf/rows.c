@@ -386,7 +386,7 @@ static void write_key(struct document *doc, const char *group, bool group_set, c
 	const char *value = value_of(doc->set, dotted), *indent = group ? "  " : "";
 	const char *shown = row->def ? row->def : value_of(doc->derived, dotted);
 
-	gp_buf_printf(&doc->out, "%s# %s\n", group && !group_set ? "#   " : indent, row->help);
+	gp_buf_printf(&doc->out, "%s# %s\n", indent, row->help);
 	if (value)
 		gp_buf_printf(&doc->out, "%s%s: %s\n", indent, row->name, value);
 	else if (group && !group_set)

@@ -42,7 +42,8 @@ static int site_text(struct gp_ctx *ctx, const struct gp_init *request, const ch
 {
 	const char *underscored = gp_site_underscored(ctx->arena, request->slug);
 	const char *project = request->project ? request->project : underscored;
-	struct gp_pairs set = { .v = (struct gp_pair[8]){ 0 } }, derived = { .v = (struct gp_pair[8]){ 0 } };
+	struct gp_pair set_room[8], derived_room[8];
+	struct gp_pairs set = { .v = set_room }, derived = { .v = derived_room };
 	struct gp_site parsed;
 
 	add(&set, "domain", request->domain);
