@@ -14,7 +14,7 @@
 #include "sys/fs.h"
 #include "sys/proc.h"
 
-enum { SECRET_KEY_LEN = 64, PASSWORD_LEN = 32, ENV_KEYS_MAX = 400 };
+enum { SECRET_KEY_LEN = 64, PASSWORD_LEN = 32, ENV_KEYS_MAX = 450, STOP_TIMEOUT_MAX_S = 90 };
 
 #define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
 #define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
@@ -193,7 +193,7 @@ static int add_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 		{ "workers", number(ctx, site->gunicorn.workers) },
 		{ "threads", number(ctx, site->gunicorn.threads) },
 		{ "timeout", number(ctx, site->gunicorn.timeout) },
-		{ "stop_timeout", number(ctx, site->gunicorn.timeout + 5) },
+		{ "stop_timeout", number(ctx, site->gunicorn.timeout < STOP_TIMEOUT_MAX_S ? site->gunicorn.timeout + 5 : STOP_TIMEOUT_MAX_S) },
 		{ "wsgi", site->wsgi },
 		{ "celery_app", site->celery.app },
 		{ "concurrency", number(ctx, site->celery.concurrency) },

@@ -52,7 +52,8 @@ int gp_lock_take(struct gp_lock *lock, const char *dir, const char *name, const 
 	GP_AUTO_FD fd = -1;
 
 	GP_TRY(gp_fs_mkdirs(dir, err));
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	/* 0600: whoever can open a file can flock it, and would hold up every deploy. */
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return gp_fail_errno(err, errno, "open the lock %s", path);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
