@@ -156,6 +156,7 @@ int main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN);
 	umask(022);
+	setvbuf(stdout, NULL, _IOLBF, 0); /* in step with the story on stderr */
 	gp_ctx_init(&ctx, arena);
 	gp_story_begin(&story, &ctx, stderr, false, false, false);
 	result = argc < 1 ? -1 : dispatch(&ctx, argc, (const char *const *)argv, &args, &command, &story, &err);

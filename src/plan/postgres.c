@@ -87,7 +87,7 @@ static int role_apply(struct gp_ctx *ctx, const struct gp_resource *resource, st
 		there ? "ALTER" : "CREATE", role, literal), err);
 }
 
-const struct gp_resource_type gp_pg_role_type = { .name = "database role", .diff = role_diff, .apply = role_apply };
+const struct gp_resource_type gp_pg_role_type = { .name = "database", .diff = role_diff, .apply = role_apply };
 
 static int database_diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
 {
