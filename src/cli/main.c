@@ -155,6 +155,8 @@ int main(int argc, char **argv)
 	int result;
 
 	signal(SIGPIPE, SIG_IGN);
+	/* A connection that drops must not stop a deploy half-way. */
+	signal(SIGHUP, SIG_IGN);
 	umask(022);
 	setvbuf(stdout, NULL, _IOLBF, 0); /* in step with the story on stderr */
 	gp_ctx_init(&ctx, arena);

@@ -16,24 +16,39 @@ struct step {
 	const char *name;  /* in the journal, the history, the lock */
 	const char *words; /* for people */
 	int (*run)(struct gp_deploy *d, struct gp_error *err);
-	bool restarts;     /* left out by --no-restart */
+	const char *(*skip)(const struct gp_deploy *d); /* why this deploy has no such step, or NULL; may be absent */
 };
 
+static const char *without_build(const struct gp_deploy *d)
+{
+	return d->site.build.n ? NULL : "none";
+}
+
+static const char *without_restart(const struct gp_deploy *d)
+{
+	return d->request->no_restart ? "--no-restart" : NULL;
+}
+
+static const char *without_celery(const struct gp_deploy *d)
+{
+	return d->site.celery.enabled ? without_restart(d) : "not enabled";
+}
+
 static const struct step steps[] = {
-	{ "preflight", "look at Redis, Postgres, disk and .env", gp_deploy_preflight, false },
-	{ "fetch", "fetch the repository", gp_deploy_fetch, false },
-	{ "checkout", "check out the release", gp_deploy_checkout, false },
-	{ "venv", "Python packages", gp_deploy_venv, false },
-	{ "build", "build commands", gp_deploy_build, false },
-	{ "compile", "compile bytecode", gp_deploy_compile, false },
-	{ "check", "manage.py check --deploy", gp_deploy_check, false },
-	{ "collectstatic", "manage.py collectstatic", gp_deploy_collectstatic, false },
-	{ "migrate", "manage.py migrate", gp_deploy_migrate, false },
-	{ "switch", "switch to the release", gp_deploy_switch, false },
-	{ "restart", "restart gunicorn", gp_deploy_restart, true },
-	{ "healthy", "wait until it is healthy", gp_deploy_healthy, true },
-	{ "celery", "restart Celery", gp_deploy_celery, true },
-	{ "smoke", "ask through Caddy", gp_deploy_smoke, true },
+	{ "preflight", "look at Redis, Postgres, disk and .env", gp_deploy_preflight, NULL },
+	{ "fetch", "fetch the repository", gp_deploy_fetch, NULL },
+	{ "checkout", "check out the release", gp_deploy_checkout, NULL },
+	{ "venv", "Python packages", gp_deploy_venv, NULL },
+	{ "build", "build commands", gp_deploy_build, without_build },
+	{ "compile", "compile bytecode", gp_deploy_compile, NULL },
+	{ "check", "manage.py check --deploy", gp_deploy_check, NULL },
+	{ "collectstatic", "manage.py collectstatic", gp_deploy_collectstatic, NULL },
+	{ "migrate", "manage.py migrate", gp_deploy_migrate, NULL },
+	{ "switch", "switch to the release", gp_deploy_switch, NULL },
+	{ "restart", "restart gunicorn", gp_deploy_restart, without_restart },
+	{ "healthy", "wait until it is healthy", gp_deploy_healthy, without_restart },
+	{ "celery", "restart Celery", gp_deploy_celery, without_celery },
+	{ "smoke", "ask through Caddy", gp_deploy_smoke, without_restart },
 };
 enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
 
@@ -114,12 +129,13 @@ static int recover(struct gp_deploy *d, struct gp_error *err)
 
 static int run_step(struct gp_deploy *d, const struct step *step, int index, struct gp_error *err)
 {
+	const char *skipped = step->skip ? step->skip(d) : NULL;
 	int64_t start = gp_mono_ms();
 
 	gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_STEP, .name = step->name, .text = step->words, .index = index + 1,
 		.total = STEPS });
-	if (step->restarts && d->request->no_restart) {
-		gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_SKIPPED, .name = step->name, .text = "--no-restart" });
+	if (skipped) {
+		gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_SKIPPED, .name = step->name, .text = skipped });
 		return 0;
 	}
 	GP_TRY(gp_journal_note(d->ctx, &d->paths, "begin", step->name, d->release, err));

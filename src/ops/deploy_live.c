@@ -111,12 +111,6 @@ static int not_healthy(struct gp_deploy *d, const struct gp_health *health, cons
 	return -1;
 }
 
-static void tell_degraded(struct gp_deploy *d)
-{
-	if (d->health.status == GP_HEALTH_DEGRADED)
-		gp_tell_warn(d->ctx, "the site is degraded: %s", *d->health.why ? d->health.why : "it does not say why");
-}
-
 /* Until the answer is good *and* comes from this release. A site without the JSON is known by the process behind its socket. */
 int gp_deploy_healthy(struct gp_deploy *d, struct gp_error *err)
 {
@@ -150,10 +144,6 @@ int gp_deploy_celery(struct gp_deploy *d, struct gp_error *err)
 	struct gp_unit_state state;
 	struct gp_bus *bus;
 
-	if (!d->site.celery.enabled) {
-		tell_degraded(d);
-		return 0;
-	}
 	GP_TRY(restart_unit(d, d->paths.celery, err));
 	GP_TRY(gp_ctx_bus(d->ctx, &bus, err));
 	GP_TRY(gp_unit_state(bus, d->ctx->arena, d->paths.celery, &state, err));
@@ -169,7 +159,6 @@ int gp_deploy_celery(struct gp_deploy *d, struct gp_error *err)
 			break;
 		poll(NULL, 0, PROBE_EVERY_MS);
 	} while (gp_left_ms(deadline));
-	tell_degraded(d);
 	return 0;
 }
 
@@ -214,6 +203,8 @@ int gp_deploy_smoke(struct gp_deploy *d, struct gp_error *err)
 		poll(NULL, 0, PROBE_EVERY_MS);
 	}
 	d->health = health;
+	if (health.status == GP_HEALTH_DEGRADED)
+		gp_tell_warn(d->ctx, "the site is degraded: %s", *health.why ? health.why : "it does not say why");
 	if (d->site.sitemap)
 		ask_sitemap(d);
 	return 0;

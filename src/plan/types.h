@@ -75,6 +75,7 @@ extern const struct gp_resource_type gp_dotenv_type;
 struct gp_unit {
 	bool enabled, running;
 	bool present; /* false: stopped, disabled and its file gone */
+	const char *stop_first; /* a unit that must not run while this one is started: systemd starts no socket beside its service */
 };
 extern const struct gp_resource_type gp_unit_type;
 

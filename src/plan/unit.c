@@ -90,6 +90,8 @@ static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct 
 		GP_TRY(gp_unit_enable(bus, resource->name, err));
 	if (!spec->running || runs(&state))
 		return 0;
+	if (spec->stop_first)
+		GP_TRY(gp_unit_run(bus, spec->stop_first, GP_UNIT_STOP, JOB_TIMEOUT_MS, err));
 	GP_TRY(gp_unit_reset_failed(bus, resource->name, err));
 	if (gp_unit_run(bus, resource->name, GP_UNIT_START, JOB_TIMEOUT_MS, err) < 0) {
 		const char *tail = "";
