@@ -123,8 +123,14 @@ static bool repo_ok(const char *s)
 	if (s[0] == '/')
 		return s[1] != '\0';
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
-		if (gp_starts_with(s, schemes[i]))
-			return authority_ok(s + strlen(schemes[i]));
+		if (gp_starts_with(s, schemes[i])) {
+			const char *authority = s + strlen(schemes[i]);
+
+			/* A "user" in a web address is an access token as often as not: a secret, and git's arguments are public. */
+			if (gp_starts_with(s, "http") && memchr(authority, '@', strcspn(authority, "/")))
+				return false;
+			return authority_ok(authority);
+		}
 	/* scp form: [user@]host:path. ssh takes a host that starts with '-' for an option; "x://" is a transport not listed above. */
 	colon = strchr(s, ':');
 	slash = strchr(s, '/');

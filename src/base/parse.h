@@ -14,9 +14,9 @@ struct gp_error;
 /* kind, function suffix, what is accepted in words */
 #define GP_NAME_KINDS(X)                                                                                                        \
 	X(slug, "a slug is a lower-case letter, then up to 30 lower-case letters, digits or dashes: acme-kitchens")                 \
-	X(domain, "a domain is a host name such as www.example.com")                                                                \
+	X(domain, "a domain is a host name such as www.example.com, or localhost")                                                                \
 	X(ref, "a ref is the name of a branch or tag, or a commit, and does not start with '-'")                                    \
-	X(repo, "a repository is an https://, ssh:// or git:// URL, user@host:path, file:///path or /path, without a password in it") \
+	X(repo, "a repository is an https://, http://, ssh:// or git:// URL, user@host:path, file:///path or /path, with no token or password in it") \
 	X(module, "a Python module is dotted identifiers: acme_kitchens.settings.production")                                       \
 	X(wsgi, "a WSGI application is module:attribute: acme_kitchens.wsgi:application")                                           \
 	X(user, "a user name is a lower-case letter or '_', then up to 30 lower-case letters, digits, '-' or '_'")                   \

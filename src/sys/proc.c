@@ -4,6 +4,7 @@
  */
 #include "sys/proc.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -107,12 +108,36 @@ static void child_fail(int report, const char *doing)
 	_exit(127);
 }
 
+/*
+ * For good: all three ids. Within gp_account_assume the real one is still root's, which gives the right to change them here and
+ * would be the program's way back to root if it stayed.
+ */
+static void become_user(const struct gp_account *as, int report)
+{
+	uid_t uid = as ? as->uid : geteuid(), real, effective, saved;
+	gid_t gid = as ? as->gid : getegid();
+
+	if (getresuid(&real, &effective, &saved) < 0)
+		child_fail(report, "ask for its user");
+	if (real == uid && effective == uid && saved == uid && (uid != 0 || !as))
+		return;
+	if (effective != 0 && real == 0 && seteuid(0) < 0)
+		child_fail(report, "set its user");
+	if (as && setgroups((size_t)as->group_count, as->groups) < 0)
+		child_fail(report, "set its groups");
+	if (setresgid(gid, gid, gid) < 0)
+		child_fail(report, "set its group");
+	if (setresuid(uid, uid, uid) < 0)
+		child_fail(report, "set its user");
+}
+
 /* Runs in the child, between fork and exec. Only descriptors 0-2 and `report` (close-on-exec) survive. */
 static void child(const struct gp_proc *proc, const char *program, const char *const *env, const int fds[3], int report)
 	__attribute__((noreturn));
 static void child(const struct gp_proc *proc, const char *program, const char *const *env, const int fds[3], int report)
 {
 	sigset_t none;
+	int high[3];
 
 	/* A session of its own: no controlling terminal to push input into, and one group to kill. */
 	if (setsid() < 0)
@@ -121,23 +146,18 @@ static void child(const struct gp_proc *proc, const char *program, const char *c
 		signal(sig, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Out of the way first: where goldpath was started without one of the three, a pipe may have its number. */
+	report = fcntl(report, F_DUPFD_CLOEXEC, 4);
 	for (int i = 0; i < 3; i++)
-		if (dup2(fds[i], i) < 0)
+		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 4);
+	for (int i = 0; i < 3; i++)
+		if (dup2(high[i], i) < 0)
 			child_fail(report, "connect its output");
-	if (report != 3) {
-		if (dup3(report, 3, O_CLOEXEC) < 0)
-			child_fail(report, "report");
-		report = 3;
-	}
+	if (dup3(report, 3, O_CLOEXEC) < 0)
+		child_fail(report, "report");
+	report = 3;
 	syscall(SYS_close_range, 4U, ~0U, 0U);
-	if (proc->as && (geteuid() == 0 || proc->as->uid != geteuid())) {
-		if (setgroups((size_t)proc->as->group_count, proc->as->groups) < 0)
-			child_fail(report, "set its groups");
-		if (setresgid(proc->as->gid, proc->as->gid, proc->as->gid) < 0)
-			child_fail(report, "set its group");
-		if (setresuid(proc->as->uid, proc->as->uid, proc->as->uid) < 0)
-			child_fail(report, "set its user");
-	}
+	become_user(proc->as, report);
 	if (!proc->may_gain_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		child_fail(report, "give up privileges");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -241,6 +261,50 @@ static bool pump(const struct gp_proc *proc, int pidfd, int *in, struct stream s
 	return true;
 }
 
+/* The session that a process is in, as /proc/PID/stat has it: "pid (comm) state ppid pgrp session ...". 0: it is gone. */
+static pid_t session_of(const char *pid)
+{
+	char path[64], text[512];
+	GP_AUTO_FD fd = -1;
+	const char *after;
+	int session = 0;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	after = strrchr(text, ')');
+	return after && sscanf(after + 1, " %*c %*d %*d %d", &session) == 1 && after[2] != 'Z' ? session : 0;
+}
+
+/*
+ * Kill whatever runs in the session of a child that is not reaped yet, so that its number cannot have been given away. Its process
+ * group goes at once; process groups of its own (job control) are looked for, again until none is found: they may be forking.
+ */
+static void kill_session(pid_t leader)
+{
+	kill(-leader, SIGKILL);
+	for (int round = 0; round < 10; round++) {
+		DIR *dir = opendir("/proc");
+		struct dirent *e;
+		int found = 0;
+
+		while (dir && (e = readdir(dir))) {
+			pid_t pid = atoi(e->d_name);
+
+			if (pid > 1 && pid != leader && session_of(e->d_name) == leader)
+				found += kill(pid, SIGKILL) == 0;
+		}
+		if (dir)
+			closedir(dir);
+		if (!found)
+			return;
+	}
+}
+
 static int open_pipes(int in[2], int out[2], int errp[2], int report[2], bool has_input, struct gp_error *err)
 {
 	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(errp, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0)
@@ -326,11 +390,10 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	struct stream streams[2] = { { .fd = out0, .kept = &ret->out }, { .fd = err0, .kept = &ret->err, .is_stderr = true } };
 	out0 = err0 = -1; /* the streams own them now */
 	in_time = pump(proc, pidfd, &in1, streams, start + timeout);
-	/* Whatever the child left behind in its session goes with it; at the deadline that is the child itself. The child is not yet
-	 * reaped, so the group's number cannot have been given away. */
-	kill(-pid, SIGKILL);
+	/* Whatever the child left behind in its session goes with it; at the deadline that is the child itself. */
 	if (!in_time)
 		kill(pid, SIGKILL);
+	kill_session(pid);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	finish_line(proc, &streams[0]);

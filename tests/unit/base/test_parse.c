@@ -73,7 +73,7 @@ static void test_repo(void **state)
 			"ssh://-oProxyCommand=x/y", "ssh://git@-oProxyCommand=x/y", "ssh://-oProxyCommand=x@host/y", "git@-host:x",
 			"-git@host:x", "ssh://[-oProxyCommand=x]/y", "git@[-oProxyCommand=x]:y", "git@host:-x", "https://-x/y",
 			/* passwords */
-			"https://user:pw@host/x", "https://:pw@host/x", "ssh://git:pw@host/x", "https://user:p@ss@host/x",
+			"https://user:pw@host/x", "https://ghp_token@host/x", "https://:pw@host/x", "ssh://git:pw@host/x", "https://user:p@ss@host/x",
 			"https://user:p/w@host/x", "user:hunter22@host:x", "user:hunter22@host/x", "ftp://user:pw@host/x",
 			/* no host */
 			"https://", "https:///x", "https://user@/x", "https://:80/x", "git@:x", "host:", ":x", "@host:x",
