@@ -49,6 +49,7 @@ static const struct step steps[] = {
 	{ "healthy", "wait until it is healthy", gp_deploy_healthy, without_restart },
 	{ "celery", "restart Celery", gp_deploy_celery, without_celery },
 	{ "smoke", "ask through Caddy", gp_deploy_smoke, without_restart },
+	{ "prune", "remove old releases", gp_deploy_prune, NULL },
 };
 enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
 

@@ -65,6 +65,8 @@ int gp_deploy_restart(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_healthy(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_celery(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_smoke(struct gp_deploy *d, struct gp_error *err);
+/* prune.c */
+int gp_deploy_prune(struct gp_deploy *d, struct gp_error *err);
 /* Point everything back at the release before (or, without one, stop), and say what serves now: "" when nothing does. */
 const char *gp_deploy_back(struct gp_deploy *d);
 
