@@ -93,12 +93,18 @@ static int check_postgres(struct gp_deploy *d, struct gp_error *err)
 
 	if (!port_text || !gp_parse_int(port_text, 1, 65535, &port))
 		port = d->site.database.port;
-	return gp_pg_open(&(struct gp_pg_login){
-		.host = host ? host : d->site.database.host,
-		.port = (int)port,
-		.dbname = name ? name : d->site.database.name,
-		.user = user ? user : d->site.database.user,
-		.password = gp_dotenv_get(&d->env, "DJANGO_DB_PASSWORD") }, &pg, err);
+	if (gp_pg_open(&(struct gp_pg_login){
+			.host = host ? host : d->site.database.host,
+			.port = (int)port,
+			.dbname = name ? name : d->site.database.name,
+			.user = user ? user : d->site.database.user,
+			.password = gp_dotenv_get(&d->env, "DJANGO_DB_PASSWORD") }, &pg, err) == 0)
+		return 0;
+	if (err && gp_site_database_is_local(&d->site) && strstr(err->msg, "refuses the password")) {
+		err->hint[0] = '\0'; /* this one knows more */
+		gp_hint(err, "`goldpath provision %s` gives the role the password that stands in .env", d->site.slug);
+	}
+	return -1;
 }
 
 static int check_disk(struct gp_deploy *d, struct gp_error *err)

@@ -37,6 +37,23 @@ int gp_dotenv_read(struct gp_ctx *ctx, const char *path, struct gp_dotenv *ret, 
 	return read_env(ctx, path, &text, ret, err);
 }
 
+static const char *get(const void *env, const char *key)
+{
+	return gp_dotenv_get(env, key);
+}
+
+/* A key that is missing is a change; one that was derived from others which differ now needs a person: what is there stays. */
+static void diff_key(struct gp_ctx *ctx, const struct gp_resource *resource, const struct gp_dotenv_key *key, const struct gp_dotenv *env,
+	struct gp_changes *changes)
+{
+	const char *value = gp_dotenv_get(env, key->key);
+
+	if (!value)
+		gp_change_add(ctx, changes, '+', resource, "%s", key->key);
+	else if (key->derive && !gp_streq(value, key->derive(ctx, key->arg, get, env)))
+		gp_change_add(ctx, changes, '!', resource, "%s does not agree with the other keys; take it out, and it is written anew", key->key);
+}
+
 static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
 {
 	const struct gp_dotenv_file *spec = resource->spec;
@@ -51,15 +68,9 @@ static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 		return 0;
 	}
 	for (size_t i = 0; i < spec->n; i++)
-		if (!gp_dotenv_get(&env, spec->keys[i].key))
-			gp_change_add(ctx, changes, '+', resource, "%s", spec->keys[i].key);
+		diff_key(ctx, resource, &spec->keys[i], &env, changes);
 	GP_TRY(gp_fs_lstat(resource->name, &st, err));
 	return gp_owner_diff(ctx, resource, &st, spec->owner, spec->group, ENV_MODE, changes, err);
-}
-
-static const char *get(const void *env, const char *key)
-{
-	return gp_dotenv_get(env, key);
 }
 
 static const char *new_value(struct gp_ctx *ctx, const struct gp_dotenv_key *key, const struct gp_dotenv *env)

@@ -162,12 +162,20 @@ int gp_fs_write(const char *path, const void *data, size_t len, mode_t mode, uid
 int gp_fs_append(const char *path, const char *line, struct gp_error *err)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
-	GP_AUTO_FD fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	const char *text = gp_sprintf(arena, "%s\n", line);
+	GP_AUTO_FD fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	const char *text;
+	struct stat st;
+	char last = '\n';
 
-	/* One write of the whole line: a kill leaves it out or leaves it whole. */
-	if (fd < 0 || write_all(fd, text, strlen(text)) < 0 || fsync(fd) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0 || (st.st_size && pread(fd, &last, 1, st.st_size - 1) < 0))
 		return gp_fail_errno(err, errno, "append to %s", path);
+	/* One write of the whole line: a kill leaves it out or leaves it whole. One that a crash cut short stays a line of its own. */
+	text = gp_sprintf(arena, "%s%s\n", last == '\n' ? "" : "\n", line);
+	if (write_all(fd, text, strlen(text)) < 0 || fsync(fd) < 0) {
+		gp_fail_errno(err, errno, "append to %s", path);
+		(void)!ftruncate(fd, st.st_size); /* what a full disk let through */
+		return -1;
+	}
 	return 0;
 }
 
@@ -208,6 +216,16 @@ int gp_fs_mkdir(const char *path, mode_t mode, uid_t uid, gid_t gid, struct gp_e
 	return 0;
 }
 
+static bool is_folder(const char *path)
+{
+	int number = errno; /* the caller's mkdir set it */
+	struct stat st;
+	bool is = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+
+	errno = number;
+	return is;
+}
+
 int gp_fs_mkdirs(const char *path, struct gp_error *err)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
@@ -219,8 +237,8 @@ int gp_fs_mkdirs(const char *path, struct gp_error *err)
 		if (c != '/' && c)
 			continue;
 		*p = '\0';
-		if (mkdir(part, 0755) < 0 && errno != EEXIST)
-			return gp_fail_errno(err, errno, "make folder %s", part);
+		if (mkdir(part, 0755) < 0 && (errno != EEXIST || !is_folder(part)))
+			return gp_fail_errno(err, errno == EEXIST ? ENOTDIR : errno, "make folder %s", part);
 		if (!c)
 			return 0;
 		*p = c;

@@ -92,7 +92,7 @@ int gp_pkg_open(struct gp_arena *arena, struct gp_pkg_db **ret, struct gp_error 
 		return gp_hint(err, "goldpath serves Debian 12 and newer and Ubuntu 22.04 and newer");
 	}
 	for (const char *p = text, *end = text + len; p < end;) {
-		const char *gap = strstr(p, "\n\n");
+		const char *gap = memmem(p, (size_t)(end - p), "\n\n", 2);
 		const char *stop = gap ? gap + 1 : end;
 
 		read_stanza(arena, db, p, stop);

@@ -406,11 +406,22 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	return 0;
 }
 
+/* The line that says what went wrong: the last one that is not indented. Tracebacks, and advice below an error, are indented. */
+static const char *verdict(struct gp_arena *arena, const char *said)
+{
+	struct gp_strv lines = gp_lines(arena, said);
+
+	for (size_t i = lines.n; i-- > 0;)
+		if (lines.v[i][0] && !strchr(" \t\r", lines.v[i][0]))
+			return gp_trim(arena, lines.v[i]);
+	return gp_last_line(arena, said);
+}
+
 int gp_proc_fail(const struct gp_proc *proc, const struct gp_proc_result *result, struct gp_error *err)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
 	const struct gp_buf *said = result->err.len ? &result->err : &result->out;
-	const char *last = gp_last_line(arena, gp_buf_str(said));
+	const char *last = verdict(arena, gp_buf_str(said));
 	const char *name = strrchr(proc->argv[0], '/');
 
 	name = name ? name + 1 : proc->argv[0];

@@ -46,8 +46,8 @@ struct gp_proc_result {
  */
 int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err);
 
-/* Run, and fail unless it exits with 0: the message names the program, its status and its last line of output; detail has the
- * rest. ret may be NULL. */
+/* Run, and fail unless it exits with 0: the message names the program, its status and the last line it did not indent; detail
+ * has all of it. ret may be NULL. */
 int gp_proc_must(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err);
 
 /* Turn an unsuccessful result into that failure. */
