@@ -138,11 +138,11 @@ int gp_git_resolve(const struct gp_git *git, const char *ref, int error_kind, co
 		if (!commit && lines.n > 1)
 			return ambiguous(ref, error_kind, gp_sprintf(git->arena, "%zu objects start with it", lines.n), "give more digits", err);
 	}
-	*ret_sha = branch ? branch : tag ? tag : commit;
-	if (!*ret_sha) {
+	if (!branch && !tag && !commit) {
 		gp_fail(err, (enum gp_error_kind)error_kind, "there is no branch, tag or commit '%s' in the repository", ref);
 		return gp_hint(err, "has it been pushed? A commit needs 7 digits at least");
 	}
+	*ret_sha = branch ? branch : tag ? tag : commit;
 	return 0;
 }
 

@@ -25,10 +25,9 @@
 #include "base/str.h"
 #include "sys/account.h"
 #include "sys/fs.h"
+#include "sys/program.h"
 
 enum { DEFAULT_TIMEOUT_MS = 60000, DEFAULT_OUTPUT = 1 << 20, LINE_MAX_BYTES = 4096, DRAIN_MS = 200 };
-
-static const char search_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /* What the child could not do, told to the parent through a close-on-exec pipe. */
 struct start_failure {
@@ -43,58 +42,11 @@ struct stream {
 	bool is_stderr;
 };
 
-static const char *find_program(struct gp_arena *arena, const char *name)
-{
-	if (strchr(name, '/'))
-		return name;
-	for (const char *dir = search_path; *dir;) {
-		size_t len = strcspn(dir, ":");
-		const char *path = gp_sprintf(arena, "%.*s/%s", (int)len, dir, name);
-
-		if (access(path, X_OK) == 0)
-			return path;
-		dir += len + (dir[len] == ':');
-	}
-	return NULL;
-}
-
 bool gp_proc_have(const char *name)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
 
-	return find_program(arena, name) != NULL;
-}
-
-static bool names_key(const char *const *env, const char *pair)
-{
-	size_t len = strcspn(pair, "=") + 1;
-
-	for (; env && *env; env++)
-		if (strncmp(*env, pair, len) == 0)
-			return true;
-	return false;
-}
-
-static struct gp_strv make_env(struct gp_arena *arena, const struct gp_proc *proc)
-{
-	struct gp_strv env = { 0 }, base = { 0 };
-
-	gp_strv_add(arena, &base, gp_sprintf(arena, "PATH=%s", search_path));
-	gp_strv_add(arena, &base, "LANG=C.UTF-8");
-	if (proc->as) {
-		gp_strv_add(arena, &base, gp_sprintf(arena, "HOME=%s", proc->as->home));
-		gp_strv_add(arena, &base, gp_sprintf(arena, "USER=%s", proc->as->name));
-		gp_strv_add(arena, &base, gp_sprintf(arena, "LOGNAME=%s", proc->as->name));
-		gp_strv_add(arena, &base, gp_sprintf(arena, "SHELL=%s", proc->as->shell));
-	} else {
-		gp_strv_add(arena, &base, "HOME=/root");
-	}
-	for (size_t i = 0; i < base.n; i++)
-		if (!names_key(proc->env, base.v[i]))
-			gp_strv_add(arena, &env, base.v[i]);
-	for (const char *const *e = proc->env; e && *e; e++)
-		gp_strv_add(arena, &env, *e);
-	return env;
+	return gp_program_find(arena, name) != NULL;
 }
 
 static void child_fail(int report, const char *doing) __attribute__((noreturn));
@@ -353,10 +305,10 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	pid_t pid;
 
 	*ret = (struct gp_proc_result){ .status = -1, .out.max = keep, .err.max = keep };
-	program = find_program(arena, proc->argv[0]);
+	program = gp_program_find(arena, proc->argv[0]);
 	if (!program)
 		return gp_fail(err, GP_E_FAILED, "there is no program '%s' on this host", proc->argv[0]);
-	env = make_env(arena, proc);
+	env = gp_program_env(arena, proc->as, proc->env);
 	made = open_pipes(in, out, errp, report, proc->input != NULL, err);
 	in0 = in[0], in1 = in[1], out0 = out[0], out1 = out[1], err0 = errp[0], err1 = errp[1], rep0 = report[0], rep1 = report[1];
 	GP_TRY(made);
@@ -447,7 +399,7 @@ int gp_proc_become(const char *const *argv, const void *input, size_t input_len,
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
 	GP_AUTO_FD fd = memfd_create("goldpath-options", 0);
-	const char *program = find_program(arena, argv[0]);
+	const char *program = gp_program_find(arena, argv[0]);
 
 	if (!program)
 		return gp_fail(err, GP_E_FAILED, "there is no program '%s' on this host", argv[0]);
