@@ -1,0 +1,91 @@
+# Completion of goldpath(1) for bash. tests/docs/test_docs.py compares it with `goldpath --help`.
+
+_goldpath_sites() {
+    local file
+    for file in /etc/goldpath/sites/*.yaml; do
+        [ -e "$file" ] || continue
+        file=${file##*/}
+        printf '%s\n' "${file%.yaml}"
+    done
+}
+
+# Branches and tags of a site, as the last deploy fetched them.
+_goldpath_refs() {
+    [ -n "$1" ] || return 0
+    git -c safe.directory='*' --git-dir "/srv/sum/$1/repo.git" for-each-ref --format='%(refname:short)' refs/heads refs/tags 2>/dev/null
+}
+
+_goldpath() {
+    local commands="init provision deploy version help"
+    local common="--json --quiet --verbose --no-color --help"
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local command first=2 options='' operand='' site='' words='' i
+
+    # The old scripts' names are commands themselves.
+    case ${COMP_WORDS[0]##*/} in
+    provision_vps.sh) command=provision first=1 ;;
+    deploy.sh) command=deploy first=1 ;;
+    *) command=${COMP_WORDS[1]-} ;;
+    esac
+
+    COMPREPLY=()
+    if [ "$first" = 2 ] && [ "$COMP_CWORD" = 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
+        return
+    fi
+
+    case $command in
+    init) operand=new options="--domain --repo --project --ref --tls --celery --site-slug" ;;
+    provision) operand=site options="--dry-run --deploy-user --install-packages --site-slug" ;;
+    deploy) operand=site options="--ref --domain --no-restart --site-slug" ;;
+    version) ;;
+    help)
+        if [ "$COMP_CWORD" = 2 ]; then
+            mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
+        fi
+        return
+        ;;
+    *) return ;;
+    esac
+
+    # Which site the line names already: the operand, or the value of --site-slug.
+    for ((i = first; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        --site-slug) site=${COMP_WORDS[++i]-} ;;
+        --domain | --repo | --project | --ref | --tls | --deploy-user) ((++i)) ;;
+        -*) ;;
+        *) site=${site:-${COMP_WORDS[i]}} ;;
+        esac
+    done
+
+    # "--ref=x" arrives as three words: --ref, =, x.
+    if [ "$current" = = ]; then
+        current=''
+    elif [ "$previous" = = ]; then
+        previous=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+
+    case $previous in
+    --site-slug) [ "$operand" = new ] || words=$(_goldpath_sites) ;;
+    --ref) words=$(_goldpath_refs "$site") ;;
+    --tls) words="auto internal off" ;;
+    --deploy-user)
+        mapfile -t COMPREPLY < <(compgen -u -- "$current")
+        return
+        ;;
+    --repo)
+        mapfile -t COMPREPLY < <(compgen -d -- "$current")
+        return
+        ;;
+    --domain | --project) return ;;
+    *)
+        case $current in
+        -*) words="$options $common" ;;
+        *) [ "$operand" != site ] || [ -n "$site" ] || words=$(_goldpath_sites) ;;
+        esac
+        ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+
+complete -F _goldpath goldpath provision_vps.sh deploy.sh
