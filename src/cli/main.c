@@ -129,7 +129,7 @@ static int dispatch(struct gp_ctx *ctx, int argc, const char *const *argv, struc
 			return gp_fail(err, GP_E_USAGE, "no command");
 		}
 		if (asks_for_help(argv[1]))
-			return help(argc > 2 ? argv[2] : NULL, err);
+			return help(argc > 2 && !asks_for_help(argv[2]) ? argv[2] : NULL, err);
 		command = gp_command_find(gp_streq(argv[1], "--version") ? "version" : argv[1]);
 		if (!command)
 			return unknown_command(argv[1], err);

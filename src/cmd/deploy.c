@@ -55,7 +55,7 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 static const struct gp_option options[] = {
 	{ "--ref", GP_OPT_NAME, offsetof(struct gp_args, ref), GP_NAME_ref, "REF", "branch, tag or commit; default: the site's" },
 	{ "--domain", GP_OPT_NAME, offsetof(struct gp_args, domain), GP_NAME_domain, "DOMAIN",
-		"the name to ask for in the last check; default: the site's" },
+		"name for the last check; default: the site's" },
 	{ "--no-restart", GP_OPT_FLAG, offsetof(struct gp_args, no_restart), .help = "put the release in place, restart nothing" },
 	{ "--options-from-stdin", GP_OPT_FLAG, offsetof(struct gp_args, options_from_stdin), .help = "further options, each ended by NUL",
 		.hidden = true },

@@ -33,7 +33,9 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 	}
 	printf("%s %s\n", result.host_path, result.host_written ? "written" : "is there already and stays as it is");
 	printf("%s %s\n", result.site_path, result.site_written ? "written" : "is there already and stays as it is");
-	if (!args->quiet)
+	if (!result.site_written)
+		gp_tell_warn(ctx, "what was asked for now is not in it: change the file itself");
+	else
 		gp_tell_note(ctx, "next: look at them, then goldpath provision %s", args->slug);
 	return 0;
 }
@@ -53,8 +55,8 @@ const struct gp_command gp_cmd_init = {
 	.name = "init",
 	.operand = "SLUG",
 	.summary = "write the two configuration files of host and site",
-	.details = "Writes /etc/goldpath/host.yaml and /etc/goldpath/sites/SLUG.yaml, commented, with\n"
-		   "every default visible. A file that is there already is never overwritten.",
+	.details = "Writes /etc/goldpath/host.yaml and /etc/goldpath/sites/SLUG.yaml, commented,\n"
+		   "with every default visible. A file that is there already is never overwritten.",
 	.options = options,
 	.root = true,
 	.run = run,

@@ -73,11 +73,11 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 }
 
 static const struct gp_option options[] = {
-	{ "--dry-run", GP_OPT_FLAG, offsetof(struct gp_args, dry_run), .help = "say what would change, change nothing; exit 4 if anything would" },
+	{ "--dry-run", GP_OPT_FLAG, offsetof(struct gp_args, dry_run), .help = "only say what would change; exit 4 if anything" },
 	{ "--deploy-user", GP_OPT_NAME, offsetof(struct gp_args, deploy_user), GP_NAME_user, "USER",
-		"as provision_vps.sh had it: must be host.yaml's" },
+		"must be the one in host.yaml" },
 	{ "--install-packages", GP_OPT_FLAG, offsetof(struct gp_args, install_packages),
-		.help = "as provision_vps.sh had it: packages are always looked after" },
+		.help = "accepted; packages are always looked after" },
 	GP_OPT_END,
 };
 
@@ -85,9 +85,9 @@ const struct gp_command gp_cmd_provision = {
 	.name = "provision",
 	.operand = "[SLUG]",
 	.summary = "bring host and site to what their files say",
-	.details = "Reads what is, compares it with /etc/goldpath, changes what differs, and reads it\n"
-		   "again. Run it as often as you like: a second run says 0 changes. Without SLUG\n"
-		   "the host and every site.",
+	.details = "Reads what is, compares it with /etc/goldpath, changes what differs, and reads\n"
+		   "it again. Run it as often as you like: a second run says 0 changes. Without\n"
+		   "SLUG the host and every site.",
 	.options = options,
 	.root = true,
 	.run = run,

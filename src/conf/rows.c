@@ -143,7 +143,7 @@ static int read_pairs(struct reader *r, const yaml_node_t *node, const struct gp
 	if (node->type != YAML_MAPPING_NODE)
 		return wrong(r, node, row->name, "a mapping, like {KEY: value}");
 	list.n = (size_t)(node->data.mapping.pairs.top - node->data.mapping.pairs.start);
-	if (list.n > LIST_MAX)
+	if (list.n > (size_t)(row->hi ? row->hi : LIST_MAX))
 		return wrong(r, node, row->name, "a smaller mapping");
 	list.v = gp_alloc_array(r->arena, list.n + 1, sizeof(*list.v));
 	for (size_t i = 0; i < list.n; i++) {
@@ -152,6 +152,9 @@ static int read_pairs(struct reader *r, const yaml_node_t *node, const struct gp
 		struct gp_key as_name = { .name = row->name, .kind = GP_NAME_envkey };
 
 		GP_TRY(read_name(r, key, &as_name, &list.v[i].key));
+		for (size_t k = 0; k < i; k++)
+			if (gp_streq(list.v[k].key, list.v[i].key))
+				return gp_fail(r->err, GP_E_CONFIG, "%s, line %zu: '%s' comes twice", r->label, key->start_mark.line + 1, list.v[i].key);
 		GP_TRY(read_text(r, yaml_document_get_node(r->doc, pair->value), list.v[i].key, &list.v[i].value));
 	}
 	*ret = list;
@@ -164,12 +167,16 @@ static int read_choice(struct reader *r, const yaml_node_t *node, const struct g
 	const char *want = "one of: ";
 
 	for (int i = 0; row->choices[i]; i++) {
-		if (text && gp_streq(text, row->choices[i]) && !(row->group_choice && gp_streq(text, row->group_choice))) {
+		if (row->group_choice && gp_streq(row->choices[i], row->group_choice))
+			continue; /* only as a mapping */
+		if (text && gp_streq(text, row->choices[i])) {
 			*ret = i;
 			return 0;
 		}
 		want = gp_sprintf(r->arena, "%s%s%s", want, i ? ", " : "", row->choices[i]);
 	}
+	if (row->group_choice)
+		want = gp_sprintf(r->arena, "%s, or a mapping", want);
 	return wrong(r, node, row->name, want);
 }
 
@@ -180,6 +187,8 @@ static int read_value(struct reader *r, const yaml_node_t *node, const struct gp
 	void *to = (char *)base + row->offset;
 	const char *text = scalar(node);
 
+	if (is_null(node) && row->type == GP_KEY_GROUP)
+		return 0; /* a group with nothing in it yet */
 	if (is_null(node) && row->type != GP_KEY_TEXT) {
 		if (!row->nullable)
 			return wrong(r, node, row->name, "given a value");
@@ -269,6 +278,16 @@ static int read_rows(struct reader *r, const yaml_node_t *node, const char *wher
 	return 0;
 }
 
+static int not_yaml(struct reader *r, const yaml_parser_t *parser, const char *text, size_t len)
+{
+	gp_fail(r->err, GP_E_CONFIG, "%s, line %zu: %s%s%s", r->label, parser->problem_mark.line + 1,
+		parser->problem ? parser->problem : "not YAML", parser->context ? ", " : "", parser->context ? parser->context : "");
+	if (parser->problem && (strstr(parser->problem, "cannot start any token") || strstr(parser->problem, "tab character")) &&
+		memchr(text, '\t', len))
+		gp_hint(r->err, "YAML takes no tabs: indent with blanks");
+	return -1;
+}
+
 static int load_document(struct reader *r, const char *text, size_t len, int (*with)(struct reader *, const struct gp_key *, void *),
 	const struct gp_key *rows, void *base)
 {
@@ -280,16 +299,15 @@ static int load_document(struct reader *r, const char *text, size_t len, int (*w
 		return gp_fail(r->err, GP_E_FAILED, "libyaml does not start");
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
 	if (!yaml_parser_load(&parser, &doc)) {
-		gp_fail(r->err, GP_E_CONFIG, "%s, line %zu: %s%s%s", r->label, parser.problem_mark.line + 1,
-			parser.problem ? parser.problem : "not YAML", parser.context ? ", " : "", parser.context ? parser.context : "");
-		if (parser.problem && strstr(parser.problem, "cannot start any token") && memchr(text, '\t', len))
-			gp_hint(r->err, "YAML takes no tabs: indent with blanks");
+		not_yaml(r, &parser, text, len);
 		yaml_parser_delete(&parser);
 		return -1;
 	}
 	r->doc = &doc;
 	result = with(r, rows, base);
-	if (result == 0 && yaml_parser_load(&parser, &more)) {
+	if (result == 0 && !yaml_parser_load(&parser, &more)) {
+		result = not_yaml(r, &parser, text, len); /* what stands behind a "..." counts too */
+	} else if (result == 0) {
 		if (yaml_document_get_root_node(&more))
 			result = gp_fail(r->err, GP_E_CONFIG, "%s: holds more than one document", r->label);
 		yaml_document_delete(&more);

@@ -1,6 +1,6 @@
 """Say what a checkout needs from Python, as one JSON object. Run as the deploy user, with the site's own python3.
 
-argv: the folder with manage.py, the file with the requirements, or "". The parsers are pip's own.
+argv: the folder with manage.py. The parsers are pip's own.
 """
 import json
 import os

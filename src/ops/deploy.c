@@ -203,7 +203,7 @@ int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, s
 	GP_TRY(load(ctx, request, d, err));
 	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
 	GP_TRY(recover(d, err));
-	d->previous = gp_live_release(ctx, &d->paths);
+	d->previous = gp_deploy_serving(d);
 	GP_TRY(gp_journal_begin(ctx, &d->paths, d->ref, d->previous, err));
 	for (int i = 0; i < STEPS; i++) {
 		gp_lock_step(&lock, steps[i].name);

@@ -70,6 +70,8 @@ int gp_deploy_prune(struct gp_deploy *d, struct gp_error *err);
 /* Point everything back at the release before (or, without one, stop), and say what serves now: "" when nothing does. */
 const char *gp_deploy_back(struct gp_deploy *d);
 
+/* The release that gunicorn was started on, if it is still there; else the one that `app` points at. NULL: none. */
+const char *gp_deploy_serving(struct gp_deploy *d);
 /* The release `app` points at, or NULL. */
 const char *gp_live_release(struct gp_ctx *ctx, const struct gp_paths *paths);
 /* GIT_SHA, BUILD_ID and RELEASE of a release, as environment assignments. */

@@ -22,6 +22,7 @@ enum {
 	SITEMAP_TIMEOUT_MS = 10000,
 	CELERY_WAIT_MS = 30000,
 	JOURNAL_LINES = 30,
+	RAISED_LINES = 300,
 	ENVIRON_MAX = 1 << 20,
 };
 
@@ -85,9 +86,38 @@ static const char *release_of_process(struct gp_deploy *d, pid_t pid)
 	return "";
 }
 
+/* After `deploy --no-restart` the two differ: then what runs is what a visitor sees, and the way back. */
+const char *gp_deploy_serving(struct gp_deploy *d)
+{
+	const char *live = gp_live_release(d->ctx, &d->paths), *running = "";
+	struct gp_unit_state state;
+	struct gp_bus *bus;
+
+	if (gp_ctx_bus(d->ctx, &bus, NULL) == 0 && gp_unit_state(bus, d->ctx->arena, d->paths.gunicorn, &state, NULL) == 0)
+		running = release_of_process(d, state.main_pid);
+	if (*running && !strchr(running, '/') && gp_fs_exists(gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, running)))
+		return running;
+	return live;
+}
+
+/* What the site's code raised, out of a journal that ends in gunicorn's own words about it; "" where nothing looks like it. */
+static const char *raised(struct gp_deploy *d, const char *journal)
+{
+	struct gp_strv lines = gp_lines(d->ctx->arena, journal);
+
+	for (size_t i = lines.n; i-- > 0;) {
+		size_t name = strspn(lines.v[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.");
+
+		if (name > 5 && gp_starts_with(lines.v[i] + name, ": ") && strncmp(lines.v[i] + name - 5, "Error", 5) == 0)
+			return lines.v[i];
+	}
+	return "";
+}
+
 /* gunicorn's master stays the one process while its release comes up; another pid means that it died and was started again. */
 static int still_running(struct gp_deploy *d, pid_t *pid, uint64_t since, struct gp_error *err)
 {
+	const char *journal = "", *what;
 	struct gp_unit_state state;
 	struct gp_bus *bus;
 
@@ -97,7 +127,9 @@ static int still_running(struct gp_deploy *d, pid_t *pid, uint64_t since, struct
 		*pid = state.main_pid;
 	if (state.main_pid && state.main_pid == *pid && !gp_streq(state.active, "failed"))
 		return 0;
-	gp_fail(err, GP_E_FAILED, "gunicorn died at start (%s)", *state.result && !gp_streq(state.result, "success") ? state.result : state.sub);
+	gp_journal_tail(d->ctx->arena, d->paths.gunicorn, RAISED_LINES, since, &journal, NULL);
+	what = raised(d, journal);
+	gp_fail(err, GP_E_FAILED, "gunicorn died at start%s%.300s", *what ? ": " : "", what);
 	add_journal(d, d->paths.gunicorn, since, err);
 	return -1;
 }

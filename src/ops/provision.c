@@ -49,6 +49,15 @@ static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struc
 	return 0;
 }
 
+/* A running service is never restarted behind its owner's back: a deploy does that, and proves the result. */
+static void tell_restarts(struct gp_ctx *ctx, const struct gp_changes *changes)
+{
+	for (size_t i = 0; i < changes->n; i++)
+		if (changes->v[i].mark == '~' && gp_starts_with(changes->v[i].what, "file /etc/systemd/system/sum-"))
+			gp_tell_note(ctx, "%.*s takes effect at the next deploy, or restart of the unit", (int)strcspn(changes->v[i].what + 5, ":"),
+				changes->v[i].what + 5);
+}
+
 int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, struct gp_changes *ret, struct gp_error *err)
 {
 	GP_AUTO_LOCK lock = { .fd = -1 };
@@ -64,5 +73,7 @@ int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, str
 	if (request->apply)
 		GP_TRY(gp_lock_take(&lock, ctx->lock_dir, "host", ctx->command, err));
 	GP_TRY(make_plan(ctx, &host, sites, n, request->apply, &plan, err));
-	return gp_plan_run(ctx, &plan, request->apply, ret, err);
+	GP_TRY(gp_plan_run(ctx, &plan, request->apply, ret, err));
+	tell_restarts(ctx, ret);
+	return 0;
 }

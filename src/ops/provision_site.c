@@ -52,8 +52,8 @@ static const char *database_url(struct gp_ctx *ctx, const void *arg, const char 
 		else
 			encoded = gp_sprintf(ctx->arena, "%s%%%02X", encoded, (unsigned char)*password);
 	}
-	return gp_sprintf(ctx->arena, "postgres://%s:%s@%s:%lld/%s", site->database.user, encoded, site->database.host,
-		(long long)site->database.port, site->database.name);
+	return gp_sprintf(ctx->arena, strchr(site->database.host, ':') ? "postgres://%s:%s@[%s]:%lld/%s" : "postgres://%s:%s@%s:%lld/%s",
+		site->database.user, encoded, site->database.host, (long long)site->database.port, site->database.name);
 }
 
 struct env_keys {
@@ -96,22 +96,23 @@ static int add_dotenv(struct gp_ctx *ctx, struct gp_plan *plan, const char *depl
 	const char *cache, *queue;
 
 #define KEY(name, text) add_key(keys, (struct gp_dotenv_key){ .key = (name), .value = (text) })
+#define SAME(name, text) add_key(keys, (struct gp_dotenv_key){ .key = (name), .value = (text), .report = true })
 	for (size_t i = 0; i < site->env.n; i++)
 		KEY(site->env.v[i].key, site->env.v[i].value);
-	KEY("DJANGO_SETTINGS_MODULE", site->settings);
+	SAME("DJANGO_SETTINGS_MODULE", site->settings);
 	add_key(keys, (struct gp_dotenv_key){ .key = "DJANGO_SECRET_KEY", .secret_len = SECRET_KEY_LEN });
 	for (size_t i = 0; i < site->secrets.n; i++)
 		add_key(keys, (struct gp_dotenv_key){ .key = site->secrets.v[i], .secret_len = SECRET_KEY_LEN });
 	KEY("ALLOWED_HOSTS", allowed_hosts(ctx, site));
-	KEY("DJANGO_DB_NAME", site->database.name);
-	KEY("DJANGO_DB_USER", site->database.user);
+	SAME("DJANGO_DB_NAME", site->database.name);
+	SAME("DJANGO_DB_USER", site->database.user);
 	/* A password for a database elsewhere cannot be made up here: the login that is tried says so. */
 	add_key(keys, (struct gp_dotenv_key){ .key = "DJANGO_DB_PASSWORD", .secret_len = PASSWORD_LEN });
-	KEY("DJANGO_DB_HOST", site->database.host);
-	KEY("DJANGO_DB_PORT", gp_sprintf(ctx->arena, "%lld", (long long)site->database.port));
+	SAME("DJANGO_DB_HOST", site->database.host);
+	SAME("DJANGO_DB_PORT", gp_sprintf(ctx->arena, "%lld", (long long)site->database.port));
 	KEY("DJANGO_STATIC_ROOT", p->statics);
 	KEY("DJANGO_MEDIA_ROOT", p->media);
-	KEY("SITE_DOMAIN", site->domain);
+	SAME("SITE_DOMAIN", site->domain);
 	GP_TRY(redis_url(ctx, site->slug, apply, &cache, err));
 	KEY("REDIS_URL", cache);
 	if (site->celery.enabled) {
@@ -122,6 +123,7 @@ static int add_dotenv(struct gp_ctx *ctx, struct gp_plan *plan, const char *depl
 	KEY("WAGTAILADMIN_BASE_URL", gp_sprintf(ctx->arena, "%s://%s", site->tls == GP_TLS_OFF ? "http" : "https", site->domain));
 	if (site->database.url)
 		add_key(keys, (struct gp_dotenv_key){ .key = "DATABASE_URL", .derive = database_url, .arg = site });
+#undef SAME
 #undef KEY
 	ADD(.type = &gp_dotenv_type, .name = p->env,
 		.spec = SPEC(struct gp_dotenv_file, .owner = deploy, .group = deploy, .keys = keys->v, .n = keys->n), .after = { p->root });
@@ -219,9 +221,9 @@ void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const st
 	const struct gp_unit *socket = SPEC(struct gp_unit, .present = true, .enabled = true, .running = live, .stop_first = p->gunicorn);
 	static const struct gp_unit off = { .present = false };
 
-	ADD(.type = &gp_unit_type, .name = p->gunicorn_socket, .spec = site->gunicorn.socket ? socket : &off);
-	ADD(.type = &gp_unit_type, .name = p->gunicorn, .spec = on, .after = { unit_path(ctx, p->gunicorn), GP_RES_RELOAD_UNITS });
-	ADD(.type = &gp_unit_type, .name = p->celery, .spec = site->celery.enabled ? on : &off);
+	ADD(.type = &gp_unit_type, .name = p->gunicorn_socket, .spec = site->gunicorn.socket ? socket : &off, .after = { GP_RES_RELOAD_UNITS });
+	ADD(.type = &gp_unit_type, .name = p->gunicorn, .spec = on, .after = { GP_RES_RELOAD_UNITS });
+	ADD(.type = &gp_unit_type, .name = p->celery, .spec = site->celery.enabled ? on : &off, .after = { GP_RES_RELOAD_UNITS });
 }
 
 static int check_sudoers(void *ctx, const char *candidate, struct gp_error *err)

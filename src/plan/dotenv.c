@@ -50,6 +50,8 @@ static void diff_key(struct gp_ctx *ctx, const struct gp_resource *resource, con
 
 	if (!value)
 		gp_change_add(ctx, changes, '+', resource, "%s", key->key);
+	else if (key->report && !gp_streq(value, key->value))
+		gp_change_add(ctx, changes, '!', resource, "%s is '%.100s', the site's file says '%s'; what is there stays", key->key, value, key->value);
 	else if (key->derive && !gp_streq(value, key->derive(ctx, key->arg, get, env)))
 		gp_change_add(ctx, changes, '!', resource, "%s does not agree with the other keys; take it out, and it is written anew", key->key);
 }

@@ -59,6 +59,7 @@ extern const struct gp_resource_type gp_link_type;
 struct gp_dotenv_key {
 	const char *key;
 	const char *value;      /* for a key that is missing */
+	bool report;            /* say so where the file has another value, which stays */
 	size_t secret_len;      /* >0: make a secret of that length instead */
 	/* A value made of other keys: DATABASE_URL. Called with the file's text so far, parsed. NULL: value or secret_len. */
 	const char *(*derive)(struct gp_ctx *ctx, const void *arg, const char *(*get)(const void *env, const char *key), const void *env);
