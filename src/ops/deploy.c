@@ -117,12 +117,9 @@ static int recover(struct gp_deploy *d, struct gp_error *err)
 		return 0;
 	gp_tell_warn(d->ctx, "the deploy of %s before this one was cut off in step '%s'", u.ref, u.step);
 	if (u.switched && live && gp_streq(live, u.release)) {
-		const char *serving;
-
 		d->previous = *u.previous && gp_fs_exists(in_releases(d, u.previous)) ? u.previous : NULL;
-		serving = gp_deploy_back(d);
-		gp_tell_note(d->ctx, "it had switched to %s, which nobody had seen work: %s%s", u.release,
-			*serving ? "back on " : "stopped", serving);
+		gp_deploy_back(d);
+		gp_tell_note(d->ctx, "it had switched to %s, which nobody had seen work: back; %s", u.release, gp_deploy_state(d));
 	}
 	remove_release(d, u.release);
 	return gp_journal_note(d->ctx, &d->paths, "end", u.step, u.release, err);
@@ -152,19 +149,18 @@ static int run_step(struct gp_deploy *d, const struct step *step, int index, str
 /* After a failure: nothing half done stays, and the error says what serves now. */
 static void undo(struct gp_deploy *d, const struct step *step, struct gp_error *err)
 {
-	const char *serving = d->previous;
+	const char *state;
 
 	if (d->switched)
-		serving = gp_deploy_back(d);
+		gp_deploy_back(d);
 	remove_release(d, d->release);
-	if (err->kind == GP_E_FAILED && serving && *serving)
-		err->kind = GP_E_DEPLOY;
-	if (serving && *serving) {
-		gp_state(err, "still serving %s", serving);
+	state = gp_deploy_state(d);
+	gp_state(err, "%s", state);
+	if (gp_starts_with(state, "still serving")) {
+		if (err->kind == GP_E_FAILED)
+			err->kind = GP_E_DEPLOY;
 		gp_hint(err, "mend it and deploy again: goldpath deploy %s%s%s", d->site.slug, d->request->ref ? " --ref " : "",
 			d->request->ref ? d->request->ref : "");
-	} else {
-		gp_state(err, "no release of %s is live", d->site.slug);
 	}
 	gp_context(err, "%s", step->name);
 }

@@ -143,8 +143,8 @@ static int not_healthy(struct gp_deploy *d, const struct gp_health *health, cons
 	return -1;
 }
 
-/* Until the answer is good *and* comes from this release. A site without the JSON is known by the process behind its socket. */
-int gp_deploy_healthy(struct gp_deploy *d, struct gp_error *err)
+/* Until the answer is good *and* comes from that release. A site without the JSON is known by the process behind its socket. */
+static int wait_for_release(struct gp_deploy *d, const char *want, struct gp_health *ret, struct gp_error *err)
 {
 	int64_t wait = d->site.health.wait * 1000, deadline = gp_mono_ms() + wait;
 	uint64_t since = (uint64_t)(gp_now() - 5) * 1000000;
@@ -154,20 +154,25 @@ int gp_deploy_healthy(struct gp_deploy *d, struct gp_error *err)
 		int64_t left = gp_left_ms(deadline);
 		const char *release;
 
-		d->health = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, left < PROBE_TIMEOUT_MS ? left + 1 : PROBE_TIMEOUT_MS);
+		*ret = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, left < PROBE_TIMEOUT_MS ? left + 1 : PROBE_TIMEOUT_MS);
 		GP_TRY(still_running(d, &pid, since, err));
-		release = *d->health.release ? d->health.release : release_of_process(d, pid);
-		if (d->health.status >= GP_HEALTH_DEGRADED && gp_streq(release, d->release))
+		release = *ret->release ? ret->release : release_of_process(d, pid);
+		if (ret->status >= GP_HEALTH_DEGRADED && gp_streq(release, want))
 			return 0;
-		if (d->health.status >= GP_HEALTH_DEGRADED)
-			d->health.why = gp_sprintf(d->ctx->arena, "release '%.80s' answers", release);
+		if (ret->status >= GP_HEALTH_DEGRADED)
+			ret->why = gp_sprintf(d->ctx->arena, "release '%.80s' answers", release);
 		if (gp_left_ms(deadline) == 0) {
-			not_healthy(d, &d->health, "on its socket", wait, err);
+			not_healthy(d, ret, "on its socket", wait, err);
 			add_journal(d, d->paths.gunicorn, since, err);
 			return -1;
 		}
 		poll(NULL, 0, PROBE_EVERY_MS); /* nothing announces that an application has loaded */
 	}
+}
+
+int gp_deploy_healthy(struct gp_deploy *d, struct gp_error *err)
+{
+	return wait_for_release(d, d->release, &d->health, err);
 }
 
 int gp_deploy_celery(struct gp_deploy *d, struct gp_error *err)
@@ -242,20 +247,40 @@ int gp_deploy_smoke(struct gp_deploy *d, struct gp_error *err)
 	return 0;
 }
 
-const char *gp_deploy_back(struct gp_deploy *d)
+const char *gp_deploy_state(struct gp_deploy *d)
+{
+	struct gp_health health;
+
+	if (!d->previous)
+		return gp_sprintf(d->ctx->arena, "no release of %s is live", d->site.slug);
+	health = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, PROBE_TIMEOUT_MS);
+	if (health.status >= GP_HEALTH_DEGRADED)
+		return gp_sprintf(d->ctx->arena, "still serving %s", d->previous);
+	return gp_sprintf(d->ctx->arena, "%s is what runs, and it is not well: %.200s", d->previous, health.why);
+}
+
+/* Onto the release before: link, gunicorn, Celery, and then it too must say that it is well. */
+static int back_to_previous(struct gp_deploy *d, struct gp_error *err)
+{
+	struct gp_health health;
+
+	GP_TRY(point_app_at(d, d->previous, err));
+	GP_TRY(restart_unit(d, d->paths.gunicorn, err));
+	if (d->site.celery.enabled)
+		GP_TRY(restart_unit(d, d->paths.celery, err));
+	return wait_for_release(d, d->previous, &health, err);
+}
+
+void gp_deploy_back(struct gp_deploy *d)
 {
 	struct gp_error why = { 0 };
 	struct gp_bus *bus;
 
 	d->switched = false;
 	if (d->previous) {
-		if (point_app_at(d, d->previous, &why) == 0 && restart_unit(d, d->paths.gunicorn, &why) == 0) {
-			if (d->site.celery.enabled && restart_unit(d, d->paths.celery, &why) < 0)
-				gp_tell_warn(d->ctx, "%s", why.msg);
-			return d->previous;
-		}
-		gp_tell_warn(d->ctx, "back to %s: %s", d->previous, why.msg);
-		return "";
+		if (back_to_previous(d, &why) < 0)
+			gp_tell_warn(d->ctx, "back to %s: %s", d->previous, why.msg);
+		return;
 	}
 	/* The first release there ever was: nothing to go back to. */
 	if (gp_ctx_bus(d->ctx, &bus, &why) == 0) {
@@ -264,5 +289,4 @@ const char *gp_deploy_back(struct gp_deploy *d)
 			gp_unit_run(bus, d->paths.celery, GP_UNIT_STOP, JOB_TIMEOUT_MS, NULL);
 	}
 	gp_fs_remove(d->paths.app, NULL);
-	return "";
 }
