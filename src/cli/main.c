@@ -8,9 +8,11 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "cli/options.h"
+#include "conf/host.h"
 #include "ops/paths.h"
 #include "out/json.h"
 #include "out/story.h"
+#include "sys/account.h"
 #include "sys/ctx.h"
 #include "sys/proc.h"
 
@@ -76,13 +78,23 @@ static int through_sudo(struct gp_arena *arena, const struct gp_command *command
 	return gp_proc_become(GP_ARGV("sudo", "-n", "--", gp_program_path, command->name, args->slug, "--options-from-stdin"), text, len, err);
 }
 
+/* sudo's own refusal says nothing of goldpath: only the deploy user has the line. */
+static bool may_use_sudo(struct gp_arena *arena)
+{
+	struct gp_ctx ctx;
+	struct gp_host host;
+
+	gp_ctx_init(&ctx, arena);
+	return gp_host_load(arena, ctx.etc_dir, &host, NULL) < 0 || gp_streq(gp_account_name(arena, getuid()), host.deploy_user);
+}
+
 static int as_root(struct gp_arena *arena, const struct gp_command *command, const struct gp_args *args, struct gp_error *err)
 {
 	if (!command->root || geteuid() == 0)
 		return 0;
-	if (command->by_sudo)
+	if (command->by_sudo && may_use_sudo(arena))
 		return through_sudo(arena, command, args, err);
-	gp_fail(err, GP_E_FAILED, "%s needs root", command->name);
+	gp_fail(err, GP_E_FAILED, "%s needs root%s", command->name, command->by_sudo ? ", or the deploy user" : "");
 	return gp_hint(err, "sudo goldpath %s", command->name);
 }
 

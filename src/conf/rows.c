@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "sys/fs.h"
 
-enum { GROUP_KEYS_MAX = 64, LIST_MAX = 200 };
+enum { GROUP_KEYS_MAX = 64, LIST_MAX = 200, DEPTH_MAX = 50 };
 
 struct reader {
 	struct gp_arena *arena;
@@ -288,6 +288,27 @@ static int not_yaml(struct reader *r, const yaml_parser_t *parser, const char *t
 	return -1;
 }
 
+/* libyaml's time grows with the square of the depth: a file of brackets would take minutes. What else is wrong the loader says. */
+static int check_depth(struct reader *r, const char *text, size_t len)
+{
+	bool more = true;
+	yaml_parser_t parser;
+	yaml_event_t event;
+	int depth = 0;
+
+	if (!yaml_parser_initialize(&parser))
+		return gp_fail(r->err, GP_E_FAILED, "libyaml does not start");
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+	while (more && depth <= DEPTH_MAX && yaml_parser_parse(&parser, &event)) {
+		depth += event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT;
+		depth -= event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
+		more = event.type != YAML_STREAM_END_EVENT;
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&parser);
+	return depth <= DEPTH_MAX ? 0 : gp_fail(r->err, GP_E_CONFIG, "%s: nested deeper than %d levels", r->label, DEPTH_MAX);
+}
+
 static int load_document(struct reader *r, const char *text, size_t len, int (*with)(struct reader *, const struct gp_key *, void *),
 	const struct gp_key *rows, void *base)
 {
@@ -351,6 +372,7 @@ int gp_conf_parse(struct gp_arena *arena, const char *label, const char *text, s
 	if (len > GP_CONF_MAX)
 		return gp_fail(err, GP_E_CONFIG, "%s is larger than %d KiB", label, GP_CONF_MAX / 1024);
 	GP_TRY_TO(err, apply_defaults(&r, rows, base), "default");
+	GP_TRY(check_depth(&r, text, len));
 	return load_document(&r, text, len, read_root, rows, base);
 }
 

@@ -2,6 +2,7 @@
 #include "conf/site.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -103,8 +104,9 @@ const char *gp_site_underscored(struct gp_arena *arena, const char *slug)
 
 bool gp_site_database_is_local(const struct gp_site *site)
 {
-	return gp_starts_with(site->database.host, "127.") || gp_streq(site->database.host, "localhost") ||
-		gp_streq(site->database.host, "::1");
+	const char *host = site->database.host;
+
+	return (gp_starts_with(host, "127.") && strspn(host, "0123456789.") == strlen(host)) || gp_streq(host, "localhost") || gp_streq(host, "::1");
 }
 
 static void derive(struct gp_arena *arena, struct gp_site *site)
@@ -129,9 +131,13 @@ static int check(const struct gp_site *site, const char *label, struct gp_error 
 	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
 		if (gp_streq(site->database.name, reserved[i]) || gp_streq(site->database.user, reserved[i]))
 			return gp_fail(err, GP_E_CONFIG, "%s: '%s' is Postgres' own and cannot be a site's database or user", label, reserved[i]);
-	for (size_t i = 0; i < site->aliases.n; i++)
-		if (gp_streq(site->aliases.v[i], site->domain))
-			return gp_fail(err, GP_E_CONFIG, "%s: the alias '%s' is the domain itself", label, site->domain);
+	for (size_t i = 0; i < site->aliases.n; i++) {
+		if (strcasecmp(site->aliases.v[i], site->domain) == 0)
+			return gp_fail(err, GP_E_CONFIG, "%s: the alias '%s' is the domain itself", label, site->aliases.v[i]);
+		for (size_t k = 0; k < i; k++)
+			if (strcasecmp(site->aliases.v[i], site->aliases.v[k]) == 0)
+				return gp_fail(err, GP_E_CONFIG, "%s: the alias '%s' comes twice", label, site->aliases.v[i]);
+	}
 	return 0;
 }
 

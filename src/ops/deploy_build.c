@@ -37,6 +37,26 @@ static struct gp_strv environment(struct gp_deploy *d, bool secrets)
 	return env;
 }
 
+/* A program of the host, or of the venv. */
+static int find_build_program(struct gp_deploy *d, const struct gp_strv *argv, const char *const **ret, struct gp_error *err)
+{
+	const char *in_venv = gp_sprintf(d->ctx->arena, "%s/bin/%s", d->venv_dir, argv->v[0]);
+	struct gp_strv own = { 0 };
+
+	*ret = argv->v;
+	if (strchr(argv->v[0], '/') || gp_proc_have(argv->v[0]))
+		return 0;
+	if (!gp_fs_exists(in_venv)) {
+		gp_fail(err, GP_E_FAILED, "there is no program '%s', neither on this host nor in the venv", argv->v[0]);
+		return gp_hint(err, "Debian packages go into `packages` in the site's file, Python packages into the requirements");
+	}
+	gp_strv_add(d->ctx->arena, &own, in_venv);
+	for (size_t k = 1; k < argv->n; k++)
+		gp_strv_add(d->ctx->arena, &own, argv->v[k]);
+	*ret = own.v;
+	return 0;
+}
+
 int gp_deploy_build(struct gp_deploy *d, struct gp_error *err)
 {
 	struct gp_strv env = environment(d, false);
@@ -47,21 +67,9 @@ int gp_deploy_build(struct gp_deploy *d, struct gp_error *err)
 		struct gp_proc proc = { .argv = argv->v, .env = env.v, .cwd = d->source_dir, .as = &d->account,
 			.timeout_ms = BUILD_TIMEOUT_MS, .line = gp_tell_line, .arg = d->ctx };
 
-		/* A program of the venv, or of the host. */
-		if (!strchr(argv->v[0], '/') && !gp_proc_have(argv->v[0])) {
-			struct gp_strv own = { 0 };
-
-			gp_strv_add(d->ctx->arena, &own, gp_sprintf(d->ctx->arena, "%s/bin/%s", d->venv_dir, argv->v[0]));
-			for (size_t k = 1; k < argv->n; k++)
-				gp_strv_add(d->ctx->arena, &own, argv->v[k]);
-			proc.argv = own.v;
-		}
 		gp_tell_note(d->ctx, "%s", words);
-		if (gp_proc_must(&proc, NULL, err) < 0) {
-			if (err && err->sys_errno == 2)
-				gp_hint(err, "is %s installed? Debian packages go into `packages` in the site's file", argv->v[0]);
-			return gp_context(err, "build command '%.200s'", words);
-		}
+		GP_TRY_TO(err, find_build_program(d, argv, &proc.argv, err), "build command '%.200s'", words);
+		GP_TRY_TO(err, gp_proc_must(&proc, NULL, err), "build command '%.200s'", words);
 	}
 	return 0;
 }

@@ -17,6 +17,7 @@
 enum {
 	JOB_TIMEOUT_MS = 150000,
 	PROBE_TIMEOUT_MS = 5000,
+	PROBE_LEAST_MS = 1000,
 	PROBE_EVERY_MS = 100,
 	SMOKE_WAIT_MS = 60000, /* a first certificate from a public CA takes seconds */
 	SITEMAP_TIMEOUT_MS = 10000,
@@ -143,6 +144,14 @@ static int not_healthy(struct gp_deploy *d, const struct gp_health *health, cons
 	return -1;
 }
 
+/* A last probe with hardly any time left would only say that it timed out, and hide the answer before it. */
+static int64_t probe_timeout(int64_t deadline)
+{
+	int64_t left = gp_left_ms(deadline);
+
+	return left > PROBE_TIMEOUT_MS ? PROBE_TIMEOUT_MS : left < PROBE_LEAST_MS ? PROBE_LEAST_MS : left;
+}
+
 /* Until the answer is good *and* comes from that release. A site without the JSON is known by the process behind its socket. */
 static int wait_for_release(struct gp_deploy *d, const char *want, struct gp_health *ret, struct gp_error *err)
 {
@@ -151,10 +160,9 @@ static int wait_for_release(struct gp_deploy *d, const char *want, struct gp_hea
 	pid_t pid = 0;
 
 	for (;;) {
-		int64_t left = gp_left_ms(deadline);
 		const char *release;
 
-		*ret = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, left < PROBE_TIMEOUT_MS ? left + 1 : PROBE_TIMEOUT_MS);
+		*ret = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, probe_timeout(deadline));
 		GP_TRY(still_running(d, &pid, since, err));
 		release = *ret->release ? ret->release : release_of_process(d, pid);
 		if (ret->status >= GP_HEALTH_DEGRADED && gp_streq(release, want))
@@ -227,9 +235,7 @@ int gp_deploy_smoke(struct gp_deploy *d, struct gp_error *err)
 	struct gp_health health;
 
 	for (;;) {
-		int64_t left = gp_left_ms(deadline);
-
-		health = gp_health_ask(d->ctx, &d->site, d->domain, NULL, left < PROBE_TIMEOUT_MS ? left + 1 : PROBE_TIMEOUT_MS);
+		health = gp_health_ask(d->ctx, &d->site, d->domain, NULL, probe_timeout(deadline));
 		if (health.status >= GP_HEALTH_DEGRADED)
 			break;
 		if (gp_left_ms(deadline) == 0) {

@@ -293,7 +293,6 @@ static int add_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 		{ "tls", tls[site->tls] },
 		{ "https", yes(site->tls != GP_TLS_OFF) },
 		{ "scheme", site->tls == GP_TLS_OFF ? "http" : "https" },
-		{ "uri", "{uri}" },
 	};
 
 	return add_rendered(ctx, plan, p->caddy_file, gp_data_site_caddy, vars, sizeof(vars) / sizeof(vars[0]),

@@ -224,6 +224,8 @@ static int build_venv(struct gp_deploy *d, const struct recipe *r, const char *v
 		gp_fs_remove(venv, NULL);
 		return -1;
 	}
+	/* uv's lock file is 0666, for anyone on the host to hold: nobody installs into this venv again. */
+	GP_TRY(gp_fs_remove(gp_sprintf(d->ctx->arena, "%s/.lock", venv), err));
 	return gp_fs_write(marker, "", 0, 0644, (uid_t)-1, (gid_t)-1, err);
 }
 

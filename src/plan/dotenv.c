@@ -122,6 +122,10 @@ static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct 
 		gp_buf_puts(&out, gp_dotenv_line(ctx->arena, spec->keys[i].key, new_value(ctx, &spec->keys[i], &env)));
 		/* Parsed anew, so that a derived value sees the keys before it. */
 		GP_TRY_TO(err, gp_dotenv_parse(ctx->arena, gp_buf_str(&out), out.len, &env, err), "%s", resource->name);
+		if (!gp_dotenv_get(&env, spec->keys[i].key)) {
+			gp_fail(err, GP_E_CONFIG, "%s: its last line is not finished: it would swallow %s", resource->name, spec->keys[i].key);
+			return gp_hint(err, "close the quote, or take the backslash at its end away");
+		}
 	}
 	GP_TRY_TO(err, still_says(ctx, &before, gp_buf_str(&out), err), "%s", resource->name);
 	GP_TRY(gp_owner_find(ctx, spec->owner, spec->group, &uid, &gid, err));

@@ -1,4 +1,7 @@
 /* Resource types: whole files, single lines in files of others, symlinks. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -51,11 +54,14 @@ static int read_lines(struct gp_ctx *ctx, const struct gp_resource *resource, co
 {
 	const struct gp_file_line *spec = resource->spec;
 	struct gp_strv lines;
+	size_t len = 0;
 	int there;
 
-	GP_TRY(there = gp_fs_read(ctx->arena, resource->name, FILE_MAX, ret, NULL, err));
+	GP_TRY(there = gp_fs_read(ctx->arena, resource->name, FILE_MAX, ret, &len, err));
 	if (!there)
 		return gp_fail(err, GP_E_FAILED, "there is no %s", resource->name);
+	if (strlen(*ret) != len)
+		return gp_fail(err, GP_E_CONFIG, "%s is no text: there is a NUL byte in it", resource->name);
 	*ret_has = false;
 	lines = gp_lines(ctx->arena, *ret);
 	for (size_t i = 0; i < lines.n; i++)
@@ -78,6 +84,7 @@ static int line_diff(struct gp_ctx *ctx, const struct gp_resource *resource, str
 static int line_apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
 {
 	const struct gp_file_line *spec = resource->spec;
+	char path[PATH_MAX];
 	const char *text;
 	struct stat st;
 	bool has;
@@ -85,9 +92,11 @@ static int line_apply(struct gp_ctx *ctx, const struct gp_resource *resource, st
 	GP_TRY(read_lines(ctx, resource, &text, &has, err));
 	if (has)
 		return 0;
+	/* A symlink to where somebody keeps the file stays one. */
+	if (!realpath(resource->name, path) || stat(path, &st) < 0)
+		return gp_fail_errno(err, errno, "look at %s", resource->name);
 	text = gp_sprintf(ctx->arena, "%s%s\n%s\n", text, *text && !gp_ends_with(text, "\n") ? "\n" : "", spec->line);
-	GP_TRY(gp_fs_lstat(resource->name, &st, err));
-	return gp_fs_write(resource->name, text, strlen(text), st.st_mode & 07777, st.st_uid, st.st_gid, err);
+	return gp_fs_write(path, text, strlen(text), st.st_mode & 07777, st.st_uid, st.st_gid, err);
 }
 
 const struct gp_resource_type gp_file_line_type = { .name = "line in", .diff = line_diff, .apply = line_apply };

@@ -5,15 +5,12 @@
 #include "sys/ctx.h"
 #include "sys/pkg.h"
 
-static int missing(struct gp_ctx *ctx, const struct gp_packages *spec, struct gp_strv *ret, struct gp_error *err)
+static int missing(struct gp_ctx *ctx, const struct gp_packages *spec, struct gp_strv *ret, const char **ret_broken, struct gp_error *err)
 {
 	struct gp_pkg_db *db;
 
 	GP_TRY(gp_pkg_open(ctx->arena, &db, err));
-	if (gp_pkg_broken(db)) {
-		gp_fail(err, GP_E_FAILED, "dpkg was interrupted: package '%s' is half installed", gp_pkg_broken(db));
-		return gp_hint(err, "run `dpkg --configure -a`, then this again");
-	}
+	*ret_broken = gp_pkg_broken(db);
 	for (size_t i = 0; i < spec->names.n; i++)
 		if (!gp_pkg_installed(db, spec->names.v[i]))
 			gp_strv_add(ctx->arena, ret, spec->names.v[i]);
@@ -23,8 +20,11 @@ static int missing(struct gp_ctx *ctx, const struct gp_packages *spec, struct gp
 static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
 {
 	struct gp_strv names = { 0 };
+	const char *broken;
 
-	GP_TRY(missing(ctx, resource->spec, &names, err));
+	GP_TRY(missing(ctx, resource->spec, &names, &broken, err));
+	if (broken)
+		gp_change_add(ctx, changes, '~', resource, "finish what dpkg was interrupted in (%s)", broken);
 	if (names.n)
 		gp_change_add(ctx, changes, '+', resource, "%s", gp_strv_join(ctx->arena, &names, ", "));
 	return 0;
@@ -33,9 +33,15 @@ static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
 {
 	struct gp_strv names = { 0 };
+	const char *broken;
 
-	GP_TRY(missing(ctx, resource->spec, &names, err));
-	return gp_pkg_install(ctx->arena, &names, gp_tell_line, ctx, err);
+	GP_TRY(missing(ctx, resource->spec, &names, &broken, err));
+	if (broken) {
+		GP_TRY(gp_pkg_repair(ctx->arena, gp_tell_line, ctx, err));
+		names = (struct gp_strv){ 0 };
+		GP_TRY(missing(ctx, resource->spec, &names, &broken, err));
+	}
+	return names.n == 0 ? 0 : gp_pkg_install(ctx->arena, &names, gp_tell_line, ctx, err);
 }
 
 const struct gp_resource_type gp_packages_type = { .name = "packages", .diff = diff, .apply = apply };

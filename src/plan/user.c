@@ -22,15 +22,19 @@ static int user_diff(struct gp_ctx *ctx, const struct gp_resource *resource, str
 		gp_fail(err, GP_E_REFUSED, "user '%s' exists and is no system user: it belongs to somebody else", spec->user);
 		return gp_hint(err, "choose another slug, or rename that user");
 	}
+	if (!gp_account_whole(&account, spec->home))
+		gp_change_add(ctx, changes, '~', resource, "half made: its group, password entry or home is missing");
 	return 0;
 }
 
 static int user_apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
 {
 	const struct gp_user *spec = resource->spec;
+	struct gp_account account;
+	int found;
 
-	(void)ctx;
-	return gp_account_create(spec->user, spec->home, err);
+	GP_TRY(found = gp_account_find(ctx->arena, spec->user, &account, err));
+	return found ? gp_account_repair(&account, spec->home, err) : gp_account_create(spec->user, spec->home, err);
 }
 
 const struct gp_resource_type gp_user_type = { .name = "user", .diff = user_diff, .apply = user_apply };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <shadow.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "sys/fs.h"
 #include "sys/proc.h"
 
 int gp_account_find(struct gp_arena *arena, const char *name, struct gp_account *ret, struct gp_error *err)
@@ -102,6 +104,39 @@ int gp_account_create(const char *name, const char *home, struct gp_error *err)
 			"/bin/bash", "--user-group", "--comment", "", "--", name) }, NULL, err);
 	return gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent",
 		"--shell", "/usr/sbin/nologin", "--user-group", "--comment", "", "--", name) }, NULL, err);
+}
+
+static bool has_primary_group(const struct gp_account *account)
+{
+	struct group gr, *found = NULL;
+	char text[16384];
+
+	return getgrgid_r(account->gid, &gr, text, sizeof(text), &found) == 0 && found;
+}
+
+static bool has_shadow(const struct gp_account *account)
+{
+	struct spwd sp, *found = NULL;
+	char text[16384];
+
+	return getspnam_r(account->name, &sp, text, sizeof(text), &found) == 0 && found;
+}
+
+bool gp_account_whole(const struct gp_account *account, const char *home)
+{
+	return has_primary_group(account) && has_shadow(account) && (!home || gp_fs_exists(account->home));
+}
+
+int gp_account_repair(const struct gp_account *account, const char *home, struct gp_error *err)
+{
+	char gid[16];
+
+	snprintf(gid, sizeof(gid), "%u", (unsigned)account->gid);
+	if (!has_primary_group(account))
+		GP_TRY(gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("groupadd", "--gid", gid, "--", account->name) }, NULL, err));
+	if (!has_shadow(account)) /* pwconv(8) gives every user that lacks one a locked entry */
+		GP_TRY(gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("pwconv") }, NULL, err));
+	return home ? gp_fs_mkdir(account->home, 0755, account->uid, account->gid, err) : 0;
 }
 
 int gp_group_create(const char *name, struct gp_error *err)

@@ -44,27 +44,13 @@ static int run(const struct gp_git *git, const char *const *args, const char *co
 		.arg = git->arg }, ret, err);
 }
 
-/* git says what is wrong in its first "fatal:" line; what follows is advice. ssh speaks before it. */
-static int git_failed(const struct gp_git *git, const struct gp_proc_result *result, struct gp_error *err)
-{
-	struct gp_strv lines = gp_lines(git->arena, gp_buf_str(&result->err));
-
-	for (size_t i = 0; i < lines.n; i++) {
-		if (!gp_starts_with(lines.v[i], "fatal: ") && !gp_starts_with(lines.v[i], "error: "))
-			continue;
-		gp_fail(err, GP_E_FAILED, "git: %.400s", lines.v[i] + strlen("fatal: "));
-		return gp_detail(err, gp_buf_str(&result->err), result->err.len);
-	}
-	return gp_proc_fail(&(struct gp_proc){ .argv = GP_ARGV("git") }, result, err);
-}
-
 static int must(const struct gp_git *git, const char *const *args, const char *const *more_env, int64_t timeout_ms,
 	struct gp_error *err)
 {
 	GP_AUTO_RESULT result = { 0 };
 
 	GP_TRY(run(git, args, more_env, timeout_ms, &result, err));
-	return result.status == 0 ? 0 : git_failed(git, &result, err);
+	return result.status == 0 ? 0 : gp_proc_fail(&(struct gp_proc){ .argv = GP_ARGV("git") }, &result, err);
 }
 
 static void hint_for_fetch(const struct gp_git *git, struct gp_error *err)

@@ -2,18 +2,20 @@
 #include "sys/pkg.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "sys/fs.h"
 #include "sys/proc.h"
 
-enum { STATUS_MAX = 64 << 20, APT_TIMEOUT_MS = 20 * 60 * 1000, LISTS_MAX_AGE_S = 24 * 3600 };
+enum { STATUS_MAX = 64 << 20, APT_TIMEOUT_MS = 20 * 60 * 1000, LISTS_MAX_AGE_S = 24 * 3600, LOCK_WAIT_MS = 120000 };
 
 struct gp_pkg_db {
 	struct gp_strv installed; /* sorted; provided names too */
@@ -144,6 +146,35 @@ static int apt(struct gp_arena *arena, const struct gp_strv *args, void (*line)(
 			gp_hint(err, "is the name right, and does this release of the distribution have it? `apt-cache policy NAME`");
 		return -1;
 	}
+	return 0;
+}
+
+static bool dpkg_is_busy(const struct gp_error *err)
+{
+	return strstr(err->detail, "dpkg frontend lock") || strstr(err->detail, "lock-frontend") || strstr(err->detail, "database lock");
+}
+
+int gp_pkg_repair(struct gp_arena *arena, void (*line)(void *, bool, const char *), void *arg, struct gp_error *err)
+{
+	const struct gp_proc configure = {
+		.argv = GP_ARGV("dpkg", "--configure", "-a", "--force-confdef", "--force-confold"),
+		.env = GP_ARGV("DEBIAN_FRONTEND=noninteractive"),
+		.timeout_ms = APT_TIMEOUT_MS,
+		.line = line,
+		.arg = arg,
+		.may_gain_privileges = true,
+	};
+	int64_t deadline = gp_mono_ms() + LOCK_WAIT_MS;
+	struct gp_strv args = { 0 };
+	struct gp_error why = { 0 };
+
+	/* dpkg itself does not wait for its lock. What it cannot configure (half installed) is apt's to install again: its word counts. */
+	while (gp_proc_must(&configure, NULL, &why) < 0 && dpkg_is_busy(&why) && gp_left_ms(deadline))
+		poll(NULL, 0, 500);
+	gp_strv_add(arena, &args, "install");
+	gp_strv_add(arena, &args, "--fix-broken");
+	gp_strv_add(arena, &args, "-y");
+	GP_TRY_TO(err, apt(arena, &args, line, arg, err), "finish the interrupted installation");
 	return 0;
 }
 

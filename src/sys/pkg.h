@@ -16,6 +16,10 @@ bool gp_pkg_installed(const struct gp_pkg_db *db, const char *name);
 /* Something was left half installed or unpacked: apt will refuse to work until dpkg --configure -a. The name, or NULL. */
 const char *gp_pkg_broken(const struct gp_pkg_db *db);
 
+/* Finish what an interrupted dpkg left: unpacked packages are configured, half installed ones installed again. Waits up to two minutes
+ * for a dpkg that is still at work: the one that was interrupted may have outlived its apt-get. */
+int gp_pkg_repair(struct gp_arena *arena, void (*line)(void *arg, bool is_stderr, const char *text), void *arg, struct gp_error *err);
+
 /* apt-get install, without recommended packages and questions, waiting up to two minutes for another apt. Updates the lists first
  * when a name is unknown or the lists are older than a day. line: told what apt says. */
 int gp_pkg_install(struct gp_arena *arena, const struct gp_strv *names, void (*line)(void *arg, bool is_stderr, const char *text),

@@ -358,11 +358,17 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	return 0;
 }
 
-/* The line that says what went wrong: the last one that is not indented. Tracebacks, and advice below an error, are indented. */
+/* The line that says what went wrong: the first that calls itself an error, else the last that is not indented (tracebacks, and advice
+ * below an error, are indented). */
 static const char *verdict(struct gp_arena *arena, const char *said)
 {
+	static const char *const marks[] = { "fatal: ", "error: ", "ERROR: ", "E: " };
 	struct gp_strv lines = gp_lines(arena, said);
 
+	for (size_t i = 0; i < lines.n; i++)
+		for (size_t k = 0; k < sizeof(marks) / sizeof(marks[0]); k++)
+			if (gp_starts_with(lines.v[i], marks[k]))
+				return gp_trim(arena, lines.v[i] + strlen(marks[k]));
 	for (size_t i = lines.n; i-- > 0;)
 		if (lines.v[i][0] && !strchr(" \t\r", lines.v[i][0]))
 			return gp_trim(arena, lines.v[i]);
