@@ -105,7 +105,7 @@ class Path:
 
     def test_11_provision(self):
         self.assertRegex(self.said['provision'].out, r'\A[1-9]\d* changes\n\Z')
-        self.assertNotIn('warning', self.said['provision'].err)
+        self.assertNotIn('warning:', self.said['provision'].err)
 
     def test_12_second_provision_changes_nothing(self):
         self.assertEqual((self.said['again'].out, self.said['again'].err), ('0 changes\n', ''))
@@ -113,7 +113,7 @@ class Path:
     def test_13_deploy(self):
         self.release_of(self.said['deploy'])
         self.assertRegex(self.said['deploy'].err, r'/sitemap\.xml answers 200')
-        self.assertNotIn('warning', self.said['deploy'].err)
+        self.assertNotIn('warning:', self.said['deploy'].err)
 
     def test_14_provision_after_deploy_changes_nothing(self):
         self.assertEqual(self.host.goldpath('provision', '--dry-run').out, '0 changes\n')

@@ -17,6 +17,7 @@ static char scratch[64];
 static inline int scratch_begin(void **state)
 {
 	(void)state;
+	umask(022); /* as the program does */
 	strcpy(scratch, "/tmp/goldpath-test-XXXXXX");
 	return mkdtemp(scratch) && chmod(scratch, 0755) == 0 ? 0 : -1;
 }

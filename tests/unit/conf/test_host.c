@@ -1,0 +1,118 @@
+/* host.yaml: what it says where it says nothing, and what it takes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "conf/host.h"
+
+#include "../scratch.h"
+
+static int load(struct gp_arena *arena, const char *text, struct gp_host *ret, struct gp_error *err)
+{
+	put(at("host.yaml"), text);
+	return gp_host_load(arena, scratch, ret, err);
+}
+
+static void test_defaults(void **state)
+{
+	static const char *const texts[] = { "", "# nothing set\n", "---\n", "{}\n", "x-mine: 1\n" };
+	GP_AUTO_ARENA arena = gp_arena_new();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct gp_host host;
+		struct gp_error err = { 0 };
+		int result = load(arena, texts[i], &host, &err);
+
+		if (i == 2) { /* a document that is there, and null */
+			assert_int_equal(result, -1);
+			continue;
+		}
+		assert_int_equal(result, 0);
+		assert_string_equal(host.deploy_user, "deploy");
+		assert_int_equal(host.packages.n, 0);
+		assert_true(host.firewall);
+		assert_true(host.uv);
+	}
+}
+
+static void test_set(void **state)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct gp_host host;
+	struct gp_error err = { 0 };
+
+	(void)state;
+	assert_int_equal(load(arena, "deploy_user: web-1\npackages: [htop, libmagic1, g++]\nfirewall: false\nuv: no\n", &host, &err), 0);
+	assert_string_equal(host.deploy_user, "web-1");
+	assert_string_equal(gp_strv_join(arena, &host.packages, " "), "htop libmagic1 g++");
+	assert_false(host.firewall);
+	assert_false(host.uv);
+}
+
+static void test_refused(void **state)
+{
+	static const struct {
+		const char *text, *why;
+	} cases[] = {
+		{ "deploy_user: root", "the deploy user cannot be root" },
+		{ "deploy_user: \"root\"", "cannot be root" },
+		{ "deploy_user: Deploy", "no valid user" },
+		{ "deploy_user: -x", "no valid user" },
+		{ "deploy_user: ''", "no valid user" },
+		{ "deploy_user: null", "given a value" },
+		{ "deploy_user: [a]", "a text" },
+		{ "deploy_user: a\ndeploy_user: a", "comes twice" },
+		{ "packages: htop", "a list" },
+		{ "packages: [\"htop;id\"]", "no valid package" },
+		{ "packages: [-y]", "no valid package" },
+		{ "packages: [nginx=1.0]", "no valid package" },
+		{ "firewall: maybe", "true or false" },
+		{ "firewall: 0", "true or false" },
+		{ "uv: null", "given a value" },
+		{ "domain: example.com", "unknown key 'domain'" },
+	};
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct gp_host host = { .deploy_user = "untouched" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct gp_error err = { 0 };
+
+		assert_int_equal(load(arena, cases[i].text, &host, &err), -1);
+		assert_int_equal(err.kind, GP_E_CONFIG);
+		if (!strstr(err.msg, cases[i].why) || !strstr(err.msg, "host.yaml"))
+			fail_msg("%s: %s", cases[i].text, err.msg);
+	}
+	assert_string_equal(host.deploy_user, "untouched");
+	unlink(at("host.yaml"));
+	assert_int_equal(gp_host_load(arena, scratch, &host, NULL), -1);
+}
+
+static void test_hint(void **state)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct gp_host host;
+	struct gp_error err = { 0 };
+
+	(void)state;
+	assert_int_equal(load(arena, "fierwall: true", &host, &err), -1);
+	assert_string_equal(err.hint, "did you mean 'firewall'?");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_defaults, scratch_begin, scratch_end),
+		cmocka_unit_test_setup_teardown(test_set, scratch_begin, scratch_end),
+		cmocka_unit_test_setup_teardown(test_refused, scratch_begin, scratch_end),
+		cmocka_unit_test_setup_teardown(test_hint, scratch_begin, scratch_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
