@@ -50,16 +50,19 @@ static const struct gp_option *find(const struct gp_command *command, const char
 
 static int unknown(const struct gp_command *command, const char *arg, struct gp_error *err)
 {
-	const char *names[32];
-	const char *near;
+	const char *names[32], *near;
 	size_t n = 0;
+	char name[64];
 
 	for (const struct gp_option *o = command->options; o->name && n < 24; o++)
 		names[n++] = o->name;
 	for (const struct gp_option *o = common_options; o->name; o++)
 		names[n++] = o->name;
-	gp_fail(err, GP_E_USAGE, "%s has no option '%.60s'", command->name, arg);
-	near = gp_closest(arg, names, n);
+	if (command->operand)
+		names[n++] = site_slug_option.name;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, "="), arg);
+	gp_fail(err, GP_E_USAGE, "%s has no option '%s'", command->name, name);
+	near = gp_closest(name, names, n);
 	if (near)
 		return gp_hint(err, "did you mean %s?", near);
 	return gp_hint(err, "goldpath %s --help", command->name);

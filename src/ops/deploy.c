@@ -131,9 +131,12 @@ static int recover(struct gp_deploy *d, struct gp_error *err)
 	gp_tell_warn(d->ctx, "the deploy of %s before this one was cut off in step '%s'", u.ref, u.step);
 	remove_half_links(d);
 	if (u.switched && live && gp_streq(live, u.release)) {
+		const char *words;
+
 		d->previous = *u.previous && gp_fs_exists(in_releases(d, u.previous)) ? u.previous : NULL;
 		gp_deploy_back(d);
-		gp_tell_note(d->ctx, "it had switched to %s, which nobody had seen work: back; %s", u.release, gp_deploy_state(d));
+		gp_deploy_serves(d, &words);
+		gp_tell_note(d->ctx, "it had switched to %s, which nobody had seen work: taken back; %s", u.release, words);
 	}
 	remove_release(d, u.release);
 	return gp_journal_note(d->ctx, &d->paths, "end", u.step, u.release, err);
@@ -163,19 +166,18 @@ static int run_step(struct gp_deploy *d, const struct step *step, int index, str
 /* After a failure: nothing half done stays, and the error says what serves now. */
 static void undo(struct gp_deploy *d, const struct step *step, struct gp_error *err)
 {
-	const char *state;
+	const char *words;
 
 	if (d->switched)
 		gp_deploy_back(d);
 	remove_release(d, d->release);
-	state = gp_deploy_state(d);
-	gp_state(err, "%s", state);
-	if (gp_starts_with(state, "still serving")) {
+	if (gp_deploy_serves(d, &words)) {
 		if (err->kind == GP_E_FAILED)
 			err->kind = GP_E_DEPLOY;
 		gp_hint(err, "mend it and deploy again: goldpath deploy %s%s%s", d->site.slug, d->request->ref ? " --ref " : "",
 			d->request->ref ? d->request->ref : "");
 	}
+	gp_state(err, "%s", words);
 	gp_context(err, "%s", step->name);
 }
 

@@ -69,8 +69,9 @@ int gp_deploy_smoke(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_prune(struct gp_deploy *d, struct gp_error *err);
 /* Point everything back at the release before, and wait until that one is well; without one, stop. */
 void gp_deploy_back(struct gp_deploy *d);
-/* How things stand after a failure, asked and not assumed: "still serving …", "… is what runs, and it is not well: …". */
-const char *gp_deploy_state(struct gp_deploy *d);
+/* Does the release before still answer? Asked and not assumed; *ret_words: "still serving …", "still serving …, which is not well: …",
+ * "nothing serves: …", "no release of … is live". */
+bool gp_deploy_serves(struct gp_deploy *d, const char **ret_words);
 
 /* The release that gunicorn was started on, if it is still there; else the one that `app` points at. NULL: none. */
 const char *gp_deploy_serving(struct gp_deploy *d);

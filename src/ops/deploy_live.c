@@ -132,6 +132,10 @@ static int still_running(struct gp_deploy *d, pid_t *pid, uint64_t since, struct
 	what = raised(d, journal);
 	gp_fail(err, GP_E_FAILED, "gunicorn died at start%s%.300s", *what ? ": " : "", what);
 	add_journal(d, d->paths.gunicorn, since, err);
+	if (err && *what && !strstr(err->detail, what)) {
+		journal = gp_sprintf(d->ctx->arena, "%s\n...\n%s", what, gp_last_lines(err->detail, JOURNAL_LINES - 2));
+		gp_detail(err, journal, strlen(journal));
+	}
 	return -1;
 }
 
@@ -253,16 +257,21 @@ int gp_deploy_smoke(struct gp_deploy *d, struct gp_error *err)
 	return 0;
 }
 
-const char *gp_deploy_state(struct gp_deploy *d)
+bool gp_deploy_serves(struct gp_deploy *d, const char **ret_words)
 {
 	struct gp_health health;
 
+	*ret_words = gp_sprintf(d->ctx->arena, "no release of %s is live", d->site.slug);
 	if (!d->previous)
-		return gp_sprintf(d->ctx->arena, "no release of %s is live", d->site.slug);
+		return false;
 	health = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, PROBE_TIMEOUT_MS);
 	if (health.status >= GP_HEALTH_DEGRADED)
-		return gp_sprintf(d->ctx->arena, "still serving %s", d->previous);
-	return gp_sprintf(d->ctx->arena, "%s is what runs, and it is not well: %.200s", d->previous, health.why);
+		*ret_words = gp_sprintf(d->ctx->arena, "still serving %s", d->previous);
+	else if (health.status > GP_HEALTH_NO_ANSWER)
+		*ret_words = gp_sprintf(d->ctx->arena, "still serving %s, which is not well: %.200s", d->previous, health.why);
+	else
+		*ret_words = gp_sprintf(d->ctx->arena, "nothing serves: %s does not answer: %.200s", d->previous, health.why);
+	return health.status > GP_HEALTH_NO_ANSWER;
 }
 
 /* Onto the release before: link, gunicorn, Celery, and then it too must say that it is well. */

@@ -12,6 +12,8 @@
 /* Where Debian's and the official package of Caddy keep the root of `tls internal`. */
 static const char caddy_ca[] = "/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt";
 
+enum { WHY_MAX = 1000 }; /* bytes of failing checks, more or less: a site decides how many there are */
+
 static void decref(json_t **json)
 {
 	json_decref(*json);
@@ -23,6 +25,20 @@ static const char *text_of(struct gp_arena *arena, const json_t *object, const c
 	const char *text = json_string_value(json_object_get(object, key));
 
 	return gp_strdup(arena, text ? text : "");
+}
+
+/* What a site says is shown in one line: control characters, C1 in UTF-8 too, become '?'. */
+static const char *tamed(struct gp_arena *arena, const char *text)
+{
+	char *copy = gp_strdup(arena, text);
+
+	for (unsigned char *p = (unsigned char *)copy; *p; p++) {
+		if (*p < 0x20 || *p == 0x7f)
+			*p = '?';
+		else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+			*p = p[1] = '?';
+	}
+	return copy;
 }
 
 /* "cache: Connection refused; celery: no worker answered" */
@@ -37,6 +53,8 @@ static const char *failing_checks(struct gp_arena *arena, json_t *checks)
 
 		if (status && gp_streq(status, "ok"))
 			continue;
+		if (strlen(list) > WHY_MAX)
+			return gp_sprintf(arena, "%s; ...", list);
 		list = gp_sprintf(arena, "%s%s%.60s%s%.300s", list, *list ? "; " : "", name, detail ? ": " : "", detail ? detail : "");
 	}
 	return list;
@@ -87,7 +105,7 @@ static void read_json(struct gp_arena *arena, struct gp_health *health, const st
 		health->why = gp_sprintf(arena, "%s answers %d with status '%.40s'", site->health.path, health->http, status);
 }
 
-struct gp_health gp_health_read(struct gp_arena *arena, const struct gp_site *site, int http, const char *location, const char *body,
+static struct gp_health judge(struct gp_arena *arena, const struct gp_site *site, int http, const char *location, const char *body,
 	size_t len)
 {
 	struct gp_health health = {
@@ -110,6 +128,16 @@ struct gp_health gp_health_read(struct gp_arena *arena, const struct gp_site *si
 		read_json(arena, &health, site, body, len);
 	else
 		explain_http(arena, &health, site, location);
+	return health;
+}
+
+struct gp_health gp_health_read(struct gp_arena *arena, const struct gp_site *site, int http, const char *location, const char *body,
+	size_t len)
+{
+	struct gp_health health = judge(arena, site, http, location, body, len);
+
+	health.why = tamed(arena, health.why);
+	health.release = tamed(arena, health.release);
 	return health;
 }
 

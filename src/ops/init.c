@@ -17,10 +17,14 @@ static const char heading_site[] = "# One site, as goldpath keeps it. A line tha
 
 static int write_new(const char *path, const char *text, bool *ret_written, struct gp_error *err)
 {
-	if (gp_fs_exists(path)) {
-		*ret_written = false;
+	struct stat st;
+	int there;
+
+	/* lstat: a symlink is something too, wherever it leads */
+	GP_TRY(there = gp_fs_lstat(path, &st, err));
+	*ret_written = false;
+	if (there)
 		return 0;
-	}
 	GP_TRY(gp_fs_write(path, text, strlen(text), 0644, (uid_t)-1, (gid_t)-1, err));
 	*ret_written = true;
 	return 0;
@@ -48,7 +52,7 @@ static int site_text(struct gp_ctx *ctx, const struct gp_init *request, const ch
 
 	add(&set, "domain", request->domain);
 	add(&set, "repo", quoted(ctx, request->repo));
-	add(&set, "project", project);
+	add(&set, "project", quoted(ctx, project));
 	add(&set, "ref", request->ref ? quoted(ctx, request->ref) : NULL);
 	add(&set, "tls", request->tls);
 	add(&set, "celery.enabled", request->celery ? "true" : NULL);
@@ -58,8 +62,17 @@ static int site_text(struct gp_ctx *ctx, const struct gp_init *request, const ch
 	add(&derived, "database.name", underscored);
 	add(&derived, "database.user", underscored);
 	*ret = gp_conf_document(ctx->arena, heading_site, gp_site_keys, &set, &derived);
-	/* What is written must be what would be read: a wrong --tls fails here, before there is a file. */
+	/* What is written must be what would be read: what does not fit together fails here, before there is a file. */
 	return gp_site_parse(ctx->arena, path, request->slug, *ret, strlen(*ret), &parsed, err);
+}
+
+/* The ways that are one word; files are two, and go into the file by hand. */
+static int check_tls(const char *tls, struct gp_error *err)
+{
+	if (gp_streq(tls, "auto") || gp_streq(tls, "internal") || gp_streq(tls, "off"))
+		return 0;
+	gp_fail(err, GP_E_USAGE, "--tls: '%.40s' is none of auto, internal and off", tls);
+	return gp_hint(err, "for certificates of your own, init without --tls and set tls in the site's file");
 }
 
 int gp_init_run(struct gp_ctx *ctx, const struct gp_init *request, struct gp_init_result *ret, struct gp_error *err)
@@ -78,6 +91,8 @@ int gp_init_run(struct gp_ctx *ctx, const struct gp_init *request, struct gp_ini
 		GP_TRY(gp_name_check(GP_NAME_module, request->project, GP_E_USAGE, err));
 	if (request->ref)
 		GP_TRY(gp_name_check(GP_NAME_ref, request->ref, GP_E_USAGE, err));
+	if (request->tls)
+		GP_TRY(check_tls(request->tls, err));
 	GP_TRY(site_text(ctx, request, result.site_path, &text, err));
 	GP_TRY(gp_fs_mkdirs(folder, err));
 	GP_TRY(write_new(result.site_path, text, &result.site_written, err));
