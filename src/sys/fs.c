@@ -211,8 +211,11 @@ int gp_fs_mkdir(const char *path, mode_t mode, uid_t uid, gid_t gid, struct gp_e
 		return gp_fail_errno(err, errno, "make folder %s", path);
 	}
 	GP_AUTO_FD fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0) || fchmod(fd, mode) < 0)
-		return gp_fail_errno(err, errno, "make folder %s", path);
+	if (fd < 0 || ((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0) || fchmod(fd, mode) < 0) {
+		gp_fail_errno(err, errno, "make folder %s", path);
+		rmdir(path); /* the next run would take it for finished */
+		return -1;
+	}
 	return 0;
 }
 

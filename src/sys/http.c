@@ -17,6 +17,25 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "sys/library.h"
+
+#define FUNCTIONS(X) \
+	X(curl_easy_cleanup, easy_cleanup) \
+	X(curl_easy_getinfo, easy_getinfo) \
+	X(curl_easy_init, easy_init) \
+	X(curl_easy_perform, easy_perform) \
+	X(curl_easy_setopt, easy_setopt) \
+	X(curl_easy_strerror, easy_strerror) \
+	X(curl_free, free) \
+	X(curl_global_init, global_init) \
+	X(curl_slist_append, slist_append) \
+	X(curl_slist_free_all, slist_free_all) \
+	X(curl_url, url) \
+	X(curl_url_cleanup, url_cleanup) \
+	X(curl_url_get, url_get) \
+	X(curl_url_set, url_set)
+
+GP_LIBRARY(libcurl, "libcurl.so.4", FUNCTIONS)
 
 enum { BODY_MAX = 64 * 1024, FIELD_MAX = 8 * 1024, TIMEOUT_MS = 10000 };
 
@@ -31,9 +50,11 @@ struct exchange {
 
 static void exchange_end(struct exchange *x)
 {
-	curl_easy_cleanup(x->curl);
-	curl_slist_free_all(x->headers);
-	curl_slist_free_all(x->connect_to);
+	if (!x->curl)
+		return;
+	libcurl.easy_cleanup(x->curl);
+	libcurl.slist_free_all(x->headers);
+	libcurl.slist_free_all(x->connect_to);
 	gp_buf_free(&x->body);
 	gp_buf_free(&x->location);
 }
@@ -71,26 +92,26 @@ static size_t take_header(char *data, size_t size, size_t n, void *arg)
 /* The host of an URL, without user and password. */
 static const char *host_of(struct gp_arena *arena, const char *url)
 {
-	CURLU *parts = curl_url();
+	CURLU *parts = libcurl.url();
 	char *host = NULL, *port = NULL;
 	const char *text = "?";
 
-	if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-		curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
-		if (curl_url_get(parts, CURLUPART_PORT, &port, 0) == CURLUE_OK)
+	if (parts && libcurl.url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		libcurl.url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
+		if (libcurl.url_get(parts, CURLUPART_PORT, &port, 0) == CURLUE_OK)
 			text = gp_sprintf(arena, "%s:%s", host, port);
 		else
 			text = gp_strdup(arena, host);
 	}
-	curl_free(host);
-	curl_free(port);
-	curl_url_cleanup(parts);
+	libcurl.free(host);
+	libcurl.free(port);
+	libcurl.url_cleanup(parts);
 	return text;
 }
 
 static void append(struct curl_slist **list, const char *text)
 {
-	struct curl_slist *longer = curl_slist_append(*list, text);
+	struct curl_slist *longer = libcurl.slist_append(*list, text);
 
 	if (!longer)
 		abort(); /* out of memory */
@@ -102,7 +123,7 @@ static CURLcode set_protocols(CURL *curl)
 	/* The long form: CURLOPT_PROTOCOLS_STR is unknown to the libcurl 7.81 this binary has to run with as well. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-	return curl_easy_setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+	return libcurl.easy_setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #pragma GCC diagnostic pop
 }
 
@@ -111,13 +132,13 @@ static void set_route(struct exchange *x, const struct gp_http *request, struct 
 	struct in6_addr ignored;
 
 	if (request->unix_socket) {
-		curl_easy_setopt(x->curl, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+		libcurl.easy_setopt(x->curl, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
 	} else if (request->connect_to) {
 		bool v6 = inet_pton(AF_INET6, request->connect_to, &ignored) == 1;
 
 		/* any host and port of the URL : this address : the same port */
 		append(&x->connect_to, gp_sprintf(arena, v6 ? "::[%s]:" : "::%s:", request->connect_to));
-		curl_easy_setopt(x->curl, CURLOPT_CONNECT_TO, x->connect_to);
+		libcurl.easy_setopt(x->curl, CURLOPT_CONNECT_TO, x->connect_to);
 	}
 }
 
@@ -129,26 +150,26 @@ static CURLcode set_up(struct exchange *x, const struct gp_http *request, struct
 
 	if (request->forwarded_proto)
 		append(&x->headers, gp_sprintf(arena, "X-Forwarded-Proto: %s", request->forwarded_proto));
-	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, x->said);
-	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, timeout_ms);
-	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms); /* it has a limit of its own otherwise */
-	curl_easy_setopt(c, CURLOPT_PROXY, "");
-	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(c, CURLOPT_USERAGENT, "goldpath");
-	curl_easy_setopt(c, CURLOPT_HTTPHEADER, x->headers);
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, x);
-	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header);
-	curl_easy_setopt(c, CURLOPT_HEADERDATA, x);
-	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
+	libcurl.easy_setopt(c, CURLOPT_ERRORBUFFER, x->said);
+	libcurl.easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	libcurl.easy_setopt(c, CURLOPT_TIMEOUT_MS, timeout_ms);
+	libcurl.easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms); /* it has a limit of its own otherwise */
+	libcurl.easy_setopt(c, CURLOPT_PROXY, "");
+	libcurl.easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+	libcurl.easy_setopt(c, CURLOPT_USERAGENT, "goldpath");
+	libcurl.easy_setopt(c, CURLOPT_HTTPHEADER, x->headers);
+	libcurl.easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body);
+	libcurl.easy_setopt(c, CURLOPT_WRITEDATA, x);
+	libcurl.easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header);
+	libcurl.easy_setopt(c, CURLOPT_HEADERDATA, x);
+	libcurl.easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
+	libcurl.easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
 	if (request->ca_file) {
-		curl_easy_setopt(c, CURLOPT_CAINFO, request->ca_file);
-		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+		libcurl.easy_setopt(c, CURLOPT_CAINFO, request->ca_file);
+		libcurl.easy_setopt(c, CURLOPT_CAPATH, NULL);
 	}
 	set_route(x, request, arena);
-	curl_easy_setopt(c, CURLOPT_URL, request->url);
+	libcurl.easy_setopt(c, CURLOPT_URL, request->url);
 	return set_protocols(c);
 }
 
@@ -158,7 +179,7 @@ static int cannot_connect(const struct exchange *x, const struct gp_http *reques
 {
 	long number = 0;
 
-	curl_easy_getinfo(x->curl, CURLINFO_OS_ERRNO, &number);
+	libcurl.easy_getinfo(x->curl, CURLINFO_OS_ERRNO, &number);
 	if (request->unix_socket && number == ENOENT)
 		gp_fail(err, GP_E_FAILED, "there is no socket %s", x->where);
 	else if (number == ECONNREFUSED)
@@ -188,7 +209,7 @@ static int bad_certificate(const struct exchange *x, const struct gp_http *reque
 	};
 	long code = 0;
 
-	curl_easy_getinfo(x->curl, CURLINFO_SSL_VERIFYRESULT, &code);
+	libcurl.easy_getinfo(x->curl, CURLINFO_SSL_VERIFYRESULT, &code);
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		if (reasons[i].code == code) {
 			gp_fail(err, GP_E_FAILED, "TLS: the certificate of %s %s", x->where, reasons[i].words);
@@ -203,7 +224,7 @@ static int bad_certificate(const struct exchange *x, const struct gp_http *reque
 
 static int no_answer(const struct exchange *x, const struct gp_http *request, CURLcode code, struct gp_error *err)
 {
-	const char *said = x->said[0] ? x->said : curl_easy_strerror(code);
+	const char *said = x->said[0] ? x->said : libcurl.easy_strerror(code);
 
 	switch (code) {
 	case CURLE_COULDNT_CONNECT:
@@ -243,18 +264,20 @@ static CURLcode perform(CURL *curl)
 	CURLcode code;
 
 	sigaction(SIGPIPE, &ignore, &was);
-	code = curl_easy_perform(curl);
+	code = libcurl.easy_perform(curl);
 	sigaction(SIGPIPE, &was, NULL);
 	return code;
 }
 
-static void start_library(void)
+static int start_library(struct gp_error *err)
 {
 	static bool started;
 
-	if (!started && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	GP_TRY(load_libcurl(err));
+	if (!started && libcurl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		abort(); /* out of memory, or a TLS library that cannot start */
 	started = true;
+	return 0;
 }
 
 int gp_http_get(const struct gp_http *request, struct gp_arena *arena, struct gp_http_answer *ret, struct gp_error *err)
@@ -264,14 +287,14 @@ int gp_http_get(const struct gp_http *request, struct gp_arena *arena, struct gp
 	long status = 0;
 	CURLcode code;
 
-	start_library();
+	GP_TRY(start_library(err));
 	if (request->unix_socket && strlen(request->unix_socket) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 		return gp_fail(err, GP_E_FAILED, "the path of the socket is too long: %s", request->unix_socket);
 	x.timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : TIMEOUT_MS;
 	x.where = request->unix_socket ? request->unix_socket : host_of(arena, request->url);
 	if (request->connect_to && !request->unix_socket)
 		x.where = gp_sprintf(arena, "%s (at %s)", x.where, request->connect_to);
-	x.curl = curl_easy_init();
+	x.curl = libcurl.easy_init();
 	if (!x.curl)
 		abort(); /* out of memory */
 	code = set_up(&x, request, arena);
@@ -279,8 +302,8 @@ int gp_http_get(const struct gp_http *request, struct gp_arena *arena, struct gp
 		code = perform(x.curl);
 	if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && x.body.truncated))
 		return no_answer(&x, request, code, err);
-	curl_easy_getinfo(x.curl, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(x.curl, CURLINFO_CONTENT_TYPE, &type);
+	libcurl.easy_getinfo(x.curl, CURLINFO_RESPONSE_CODE, &status);
+	libcurl.easy_getinfo(x.curl, CURLINFO_CONTENT_TYPE, &type);
 	*ret = (struct gp_http_answer){
 		.status = (int)status,
 		.body = gp_strndup(arena, gp_buf_str(&x.body), x.body.len),

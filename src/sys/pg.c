@@ -18,6 +18,41 @@
 #include "base/secret.h"
 #include "base/str.h"
 #include "sys/account.h"
+#include "sys/library.h"
+
+#define FUNCTIONS(X) \
+	X(PQclear, clear) \
+	X(PQconndefaults, conndefaults) \
+	X(PQconnectPoll, connectPoll) \
+	X(PQconnectStartParams, connectStartParams) \
+	X(PQconnectionNeedsPassword, connectionNeedsPassword) \
+	X(PQconninfoFree, conninfoFree) \
+	X(PQconsumeInput, consumeInput) \
+	X(PQencryptPasswordConn, encryptPasswordConn) \
+	X(PQerrorMessage, errorMessage) \
+	X(PQescapeIdentifier, escapeIdentifier) \
+	X(PQescapeLiteral, escapeLiteral) \
+	X(PQfinish, finish) \
+	X(PQflush, flush) \
+	X(PQfreemem, freemem) \
+	X(PQgetResult, getResult) \
+	X(PQgetisnull, getisnull) \
+	X(PQgetvalue, getvalue) \
+	X(PQisBusy, isBusy) \
+	X(PQnfields, nfields) \
+	X(PQntuples, ntuples) \
+	X(PQresultErrorField, resultErrorField) \
+	X(PQresultStatus, resultStatus) \
+	X(PQsendQuery, sendQuery) \
+	X(PQsendQueryParams, sendQueryParams) \
+	X(PQserverVersion, serverVersion) \
+	X(PQsetErrorVerbosity, setErrorVerbosity) \
+	X(PQsetNoticeProcessor, setNoticeProcessor) \
+	X(PQsetnonblocking, setnonblocking) \
+	X(PQsocket, socket) \
+	X(PQstatus, status)
+
+GP_LIBRARY(libpq, "libpq.so.5", FUNCTIONS)
 
 #define SOCKET_DIR "/var/run/postgresql"
 #define LOOK_AT_SERVICE "see: systemctl status postgresql"
@@ -31,7 +66,7 @@ struct gp_pg {
 
 static void clear_result(PGresult **result)
 {
-	PQclear(*result);
+	libpq.clear(*result);
 }
 #define AUTO_RESULT __attribute__((cleanup(clear_result))) PGresult *
 
@@ -44,20 +79,20 @@ static void silent(void *arg, const char *message)
 /* PGHOST, PGPASSWORD, PGSERVICE and the like of whoever called goldpath must not complete a login that says all there is to say. */
 static void forget_environment(void)
 {
-	PQconninfoOption *options = PQconndefaults();
+	PQconninfoOption *options = libpq.conndefaults();
 
 	for (PQconninfoOption *o = options; o && o->keyword; o++)
 		if (o->envvar)
 			unsetenv(o->envvar);
 	unsetenv("PGSERVICEFILE");
-	PQconninfoFree(options);
+	libpq.conninfoFree(options);
 }
 
 /* 1 ready, 0 the deadline has passed. */
 static int wait_for(const PGconn *conn, short events, int64_t deadline)
 {
 	for (;;) {
-		struct pollfd p = { .fd = PQsocket(conn), .events = events };
+		struct pollfd p = { .fd = libpq.socket(conn), .events = events };
 		int64_t left = gp_left_ms(deadline);
 		int n = left ? poll(&p, 1, (int)left) : 0;
 
@@ -145,11 +180,11 @@ static int not_connected(const PGconn *conn, const struct gp_pg_login *login, st
 
 	if (login->password)
 		gp_secret_add(&secrets, login->password);
-	text = gp_secret_mask(&secrets, arena, PQerrorMessage(conn));
+	text = gp_secret_mask(&secrets, arena, libpq.errorMessage(conn));
 	state = sqlstate_in(arena, text);
 	if (*state)
 		return refused_by_server(arena, login, state, text, err);
-	if (PQconnectionNeedsPassword(conn)) {
+	if (libpq.connectionNeedsPassword(conn)) {
 		gp_fail(err, GP_E_FAILED, "Postgres asks for a password of role '%s' and none is set", login->user);
 		return gp_hint(err, "see who may connect how in pg_hba.conf: sudo -u postgres psql -c 'SHOW hba_file'");
 	}
@@ -174,7 +209,7 @@ static int poll_connection(PGconn *conn, const struct gp_pg_login *login, struct
 {
 	int seconds = login->timeout_s > 0 ? login->timeout_s : CONNECT_S;
 	int64_t deadline = gp_mono_ms() + (int64_t)seconds * 1000;
-	PostgresPollingStatusType state = PQstatus(conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
+	PostgresPollingStatusType state = libpq.status(conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
 
 	while (state != PGRES_POLLING_OK) {
 		if (state == PGRES_POLLING_FAILED)
@@ -185,7 +220,7 @@ static int poll_connection(PGconn *conn, const struct gp_pg_login *login, struct
 			gp_fail(err, GP_E_FAILED, "Postgres does not answer on %s within %d s", place(arena, login), seconds);
 			return gp_hint(err, "is it overloaded or stopped? " LOOK_AT_SERVICE);
 		}
-		state = PQconnectPoll(conn);
+		state = libpq.connectPoll(conn);
 	}
 	return 0;
 }
@@ -198,17 +233,18 @@ static int open_with(const struct gp_pg_login *login, const char *options, struc
 	char port[16];
 	const char *const values[] = { login->host, port, login->dbname, login->user, login->password, options, "UTF8", "goldpath",
 		"disable", "/nonexistent/pgpass", NULL };
-	GP_AUTO_PG pg = calloc(1, sizeof(*pg));
 
+	GP_TRY(load_libpq(err));
+	GP_AUTO_PG pg = calloc(1, sizeof(*pg));
 	snprintf(port, sizeof(port), "%d", login->port);
 	forget_environment();
-	if (!pg || !(pg->conn = PQconnectStartParams(keys, values, 0)))
+	if (!pg || !(pg->conn = libpq.connectStartParams(keys, values, 0)))
 		abort(); /* out of memory */
-	PQsetNoticeProcessor(pg->conn, silent, NULL);
-	PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE);
+	libpq.setNoticeProcessor(pg->conn, silent, NULL);
+	libpq.setErrorVerbosity(pg->conn, PQERRORS_VERBOSE);
 	GP_TRY(poll_connection(pg->conn, login, err));
-	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
-	PQsetnonblocking(pg->conn, 1);
+	libpq.setErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
+	libpq.setnonblocking(pg->conn, 1);
 	*ret = pg;
 	pg = NULL;
 	return 0;
@@ -246,7 +282,7 @@ void gp_pg_close(struct gp_pg *pg)
 {
 	if (!pg)
 		return;
-	PQfinish(pg->conn);
+	libpq.finish(pg->conn);
 	free(pg);
 }
 
@@ -257,7 +293,7 @@ void gp_pg_closep(struct gp_pg **pg)
 
 int gp_pg_version(const struct gp_pg *pg)
 {
-	return PQserverVersion(pg->conn);
+	return libpq.serverVersion(pg->conn);
 }
 
 /* ---- statements ---------------------------------------------------------------------------------------------------- */
@@ -289,10 +325,10 @@ static int lost(struct gp_pg *pg, struct gp_error *err)
 
 static int failed(struct gp_pg *pg, const PGresult *result, struct gp_error *err)
 {
-	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+	const char *state = libpq.resultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *primary = libpq.resultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *detail = libpq.resultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+	const char *hint = libpq.resultErrorField(result, PG_DIAG_MESSAGE_HINT);
 	const char *near;
 
 	if (!state || !primary)
@@ -304,7 +340,7 @@ static int failed(struct gp_pg *pg, const PGresult *result, struct gp_error *err
 		gp_detail(err, detail, strlen(detail));
 	if (!hint)
 		hint = hint_for(state);
-	if (PQstatus(pg->conn) == CONNECTION_BAD)
+	if (libpq.status(pg->conn) == CONNECTION_BAD)
 		pg->broken = true;
 	return hint ? gp_hint(err, "%s", hint) : -1;
 }
@@ -314,16 +350,16 @@ static int next_result(struct gp_pg *pg, int64_t deadline, PGresult **ret, struc
 {
 	int unsent;
 
-	while ((unsent = PQflush(pg->conn)) > 0 || PQisBusy(pg->conn)) {
+	while ((unsent = libpq.flush(pg->conn)) > 0 || libpq.isBusy(pg->conn)) {
 		if (!wait_for(pg->conn, (short)(POLLIN | (unsent > 0 ? POLLOUT : 0)), deadline)) {
 			pg->broken = true;
 			gp_fail(err, GP_E_FAILED, "Postgres did not answer within %d s", STATEMENT_S + GRACE_S);
 			return gp_hint(err, "is it overloaded or stopped? " LOOK_AT_SERVICE);
 		}
-		if (!PQconsumeInput(pg->conn))
+		if (!libpq.consumeInput(pg->conn))
 			return lost(pg, err);
 	}
-	*ret = PQgetResult(pg->conn);
+	*ret = libpq.getResult(pg->conn);
 	return 0;
 }
 
@@ -341,15 +377,15 @@ static int collect(struct gp_pg *pg, PGresult **ret, struct gp_error *err)
 		ExecStatusType status;
 
 		if (next_result(pg, deadline, &result, err) < 0)
-			return last && PQresultStatus(last) == PGRES_FATAL_ERROR ? failed(pg, last, err) : -1;
+			return last && libpq.resultStatus(last) == PGRES_FATAL_ERROR ? failed(pg, last, err) : -1;
 		if (!result)
 			break;
-		status = PQresultStatus(result);
-		if (last && PQresultStatus(last) == PGRES_FATAL_ERROR) {
-			PQclear(result);
+		status = libpq.resultStatus(result);
+		if (last && libpq.resultStatus(last) == PGRES_FATAL_ERROR) {
+			libpq.clear(result);
 			continue;
 		}
-		PQclear(last);
+		libpq.clear(last);
 		last = result;
 		if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
 			pg->broken = true;
@@ -358,7 +394,7 @@ static int collect(struct gp_pg *pg, PGresult **ret, struct gp_error *err)
 	}
 	if (!last)
 		return lost(pg, err);
-	switch (PQresultStatus(last)) {
+	switch (libpq.resultStatus(last)) {
 	case PGRES_COMMAND_OK:
 	case PGRES_TUPLES_OK:
 	case PGRES_EMPTY_QUERY:
@@ -372,7 +408,7 @@ static int collect(struct gp_pg *pg, PGresult **ret, struct gp_error *err)
 
 static int query(struct gp_pg *pg, const char *sql, const char *const *params, size_t n, PGresult **ret, struct gp_error *err)
 {
-	if (pg->broken || !PQsendQueryParams(pg->conn, sql, (int)n, NULL, params, NULL, NULL, 0))
+	if (pg->broken || !libpq.sendQueryParams(pg->conn, sql, (int)n, NULL, params, NULL, NULL, 0))
 		return lost(pg, err);
 	return collect(pg, ret, err);
 }
@@ -383,8 +419,8 @@ int gp_pg_value(struct gp_pg *pg, struct gp_arena *arena, const char *sql, const
 	AUTO_RESULT result = NULL;
 
 	GP_TRY(query(pg, sql, params, n, &result, err));
-	*ret = PQntuples(result) > 0 && PQnfields(result) > 0 && !PQgetisnull(result, 0, 0)
-		? gp_strdup(arena, PQgetvalue(result, 0, 0))
+	*ret = libpq.ntuples(result) > 0 && libpq.nfields(result) > 0 && !libpq.getisnull(result, 0, 0)
+		? gp_strdup(arena, libpq.getvalue(result, 0, 0))
 		: NULL;
 	return 0;
 }
@@ -397,13 +433,13 @@ int gp_pg_rows(struct gp_pg *pg, struct gp_arena *arena, const char *sql, const 
 	int rows, columns;
 
 	GP_TRY(query(pg, sql, params, n, &result, err));
-	rows = PQntuples(result);
-	columns = PQnfields(result);
+	rows = libpq.ntuples(result);
+	columns = libpq.nfields(result);
 	cells = gp_alloc_array(arena, (size_t)rows * (size_t)columns + 1, sizeof(*cells));
 	for (int r = 0; r < rows; r++)
 		for (int c = 0; c < columns; c++)
-			if (!PQgetisnull(result, r, c))
-				cells[(size_t)r * (size_t)columns + (size_t)c] = gp_strdup(arena, PQgetvalue(result, r, c));
+			if (!libpq.getisnull(result, r, c))
+				cells[(size_t)r * (size_t)columns + (size_t)c] = gp_strdup(arena, libpq.getvalue(result, r, c));
 	*ret_cells = cells;
 	*ret_rows = (size_t)rows;
 	*ret_columns = (size_t)columns;
@@ -415,7 +451,7 @@ int gp_pg_exec(struct gp_pg *pg, const char *sql, struct gp_error *err)
 	AUTO_RESULT result = NULL;
 
 	/* The simple protocol: utility commands of every kind go through it. */
-	if (pg->broken || !PQsendQuery(pg->conn, sql))
+	if (pg->broken || !libpq.sendQuery(pg->conn, sql))
 		return lost(pg, err);
 	return collect(pg, &result, err);
 }
@@ -429,25 +465,25 @@ static int keep(struct gp_arena *arena, char *quoted, const char *what, const ch
 		return gp_fail(err, GP_E_FAILED, "cannot quote the %s for Postgres: it is not valid UTF-8", what);
 	*ret = gp_strdup(arena, quoted);
 	explicit_bzero(quoted, strlen(quoted));
-	PQfreemem(quoted);
+	libpq.freemem(quoted);
 	return 0;
 }
 
 int gp_pg_identifier(struct gp_pg *pg, struct gp_arena *arena, const char *name, const char **ret, struct gp_error *err)
 {
-	return keep(arena, PQescapeIdentifier(pg->conn, name, strlen(name)), "name", ret, err);
+	return keep(arena, libpq.escapeIdentifier(pg->conn, name, strlen(name)), "name", ret, err);
 }
 
 int gp_pg_literal(struct gp_pg *pg, struct gp_arena *arena, const char *text, const char **ret, struct gp_error *err)
 {
-	return keep(arena, PQescapeLiteral(pg->conn, text, strlen(text)), "text", ret, err);
+	return keep(arena, libpq.escapeLiteral(pg->conn, text, strlen(text)), "text", ret, err);
 }
 
 int gp_pg_scram(struct gp_pg *pg, struct gp_arena *arena, const char *role, const char *password, const char **ret,
 	struct gp_error *err)
 {
 	/* The algorithm is named, not asked for: password_encryption may still say md5 on a host that was upgraded. */
-	char *verifier = PQencryptPasswordConn(pg->conn, password, role, "scram-sha-256");
+	char *verifier = libpq.encryptPasswordConn(pg->conn, password, role, "scram-sha-256");
 
 	if (!verifier)
 		return gp_fail(err, GP_E_FAILED, "cannot compute the SCRAM verifier of role '%s'", role);

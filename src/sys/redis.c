@@ -111,15 +111,17 @@ static int broken(const struct session *s, struct gp_error *err)
 static int send_command(const struct session *s, const char *const *argv, int argc, struct gp_error *err)
 {
 	char *command = NULL;
-	int len = redisFormatCommandArgv(&command, argc, (const char **)argv, NULL), result = 0;
+	/* int in hiredis 0.14, long long in 1.x */
+	long long len = redisFormatCommandArgv(&command, argc, (const char **)argv, NULL);
+	int result = 0;
 
 	if (len < 0)
 		return gp_fail_errno(err, ENOMEM, "ask Redis");
-	for (int done = 0; done < len && result == 0;) {
+	for (long long done = 0; done < len && result == 0;) {
 		ssize_t n = send(s->c->fd, command + done, (size_t)(len - done), MSG_NOSIGNAL);
 
 		if (n >= 0)
-			done += (int)n;
+			done += n;
 		else if (errno == EAGAIN)
 			result = wait_for(s, POLLOUT, err);
 		else if (errno == EPIPE || errno == ECONNRESET)

@@ -211,7 +211,7 @@ class YamlManual(unittest.TestCase):
         source = read("src/ops/provision_site.c")
         body = source[source.index("static int add_dotenv("):]
         body = body[:body.index("\n}\n")]
-        keys = re.findall(r'KEY\("([A-Z_]+)"', body) + re.findall(r'\.key = "([A-Z_]+)"', body)
+        keys = re.findall(r'(?:KEY|SAME)\("([A-Z_]+)"', body) + re.findall(r'\.key = "([A-Z_]+)"', body)
         page = re.findall(r"^([A-Z_]{5,})  +\S", sections(MAN5, "SH")["THE ENVIRONMENT FILE"], re.M)
         self.assertEqual(sorted(page), sorted(keys))
 

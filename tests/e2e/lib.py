@@ -364,7 +364,6 @@ def keep_live(host):
     stamp = os.path.join(CACHE, f'{host.release}.json')
     with contextlib.suppress(FileNotFoundError):
         os.remove(stamp)
-    machine(SANDBOX, 'rmi', image_of(host.release), check=False)
     host.save(image_of(host.release))
     with open(stamp, 'w') as f:
         json.dump({'fingerprint': fingerprint()}, f)

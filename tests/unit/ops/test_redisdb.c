@@ -1,0 +1,117 @@
+/* Redis database numbers: one for each use, for good, and never the same for two. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "ops/redisdb.h"
+#include "sys/ctx.h"
+
+#include "../scratch.h"
+
+static struct gp_arena *arena;
+static struct gp_ctx ctx;
+
+static int begin(void **state)
+{
+	if (scratch_begin(state) < 0)
+		return -1;
+	arena = gp_arena_new();
+	gp_ctx_init(&ctx, arena);
+	ctx.state_dir = gp_strdup(arena, at("state"));
+	return 0;
+}
+
+static int finish(void **state)
+{
+	gp_arena_free(arena);
+	return scratch_end(state);
+}
+
+static int number(const char *use, bool record)
+{
+	struct gp_error err = { 0 };
+	int n = -1;
+
+	if (gp_redisdb_number(&ctx, use, record, &n, &err) < 0) {
+		assert_string_not_equal(err.msg, "");
+		return -1;
+	}
+	return n;
+}
+
+static void test_numbers(void **state)
+{
+	(void)state;
+	assert_int_equal(number("acme", false), 0);
+	assert_int_equal(number("zeta", false), 0); /* nothing is recorded by asking */
+	assert_int_equal(entries(at("state")), -1);
+	assert_int_equal(number("acme", true), 0);
+	assert_int_equal(number("acme:celery", true), 1);
+	assert_int_equal(number("acm", true), 2);
+	assert_int_equal(number("acme", true), 0);
+	assert_int_equal(number("acme:celery", false), 1);
+	assert_int_equal(number("zeta", false), 3);
+	assert_string_equal(said(at("state/redis-databases")), "acme 0\nacme:celery 1\nacm 2\n");
+	assert_int_equal(mode_of(at("state/redis-databases")), 0600);
+}
+
+static void test_gaps(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir(at("state"), 0755), 0);
+	put(at("state/redis-databases"), "a 0\nb 2\nc 255");
+	assert_int_equal(number("c", true), 255);
+	assert_int_equal(number("d", true), 1);
+	assert_int_equal(number("e", true), 3);
+	assert_string_equal(said(at("state/redis-databases")), "a 0\nb 2\nc 255\nd 1\ne 3\n");
+}
+
+static void test_full(void **state)
+{
+	GP_AUTO_BUF text = { 0 };
+
+	(void)state;
+	assert_int_equal(mkdir(at("state"), 0755), 0);
+	for (int i = 0; i < GP_REDIS_DATABASES; i++)
+		gp_buf_printf(&text, "site-%d %d\n", i, i);
+	put(at("state/redis-databases"), gp_buf_str(&text));
+	assert_int_equal(number("site-255", true), 255);
+	assert_int_equal(number("one-more", true), -1);
+	assert_int_equal(number("one-more", false), -1);
+	assert_string_equal(said(at("state/redis-databases")), gp_buf_str(&text));
+}
+
+/* A record that cannot be understood is never guessed at: a wrong guess empties somebody's queue. */
+static void test_bad_records(void **state)
+{
+	static const char *const texts[] = { "a\n", "a 0 x\n", "a -1\n", "a 256\n", "a x\n", "a 1.5\n", "\n", "a 0\n\nb 1\n", "a 0\nb" };
+
+	(void)state;
+	assert_int_equal(mkdir(at("state"), 0755), 0);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		put(at("state/redis-databases"), texts[i]);
+		assert_int_equal(number("other", true), -1);
+		assert_string_equal(said(at("state/redis-databases")), texts[i]);
+	}
+	unlink(at("state/redis-databases"));
+	assert_int_equal(mkdir(at("state/redis-databases"), 0755), 0);
+	assert_int_equal(number("a", true), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_numbers, begin, finish),
+		cmocka_unit_test_setup_teardown(test_gaps, begin, finish),
+		cmocka_unit_test_setup_teardown(test_full, begin, finish),
+		cmocka_unit_test_setup_teardown(test_bad_records, begin, finish),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
