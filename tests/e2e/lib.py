@@ -2,7 +2,7 @@
 
 The package under test is $GOLDPATH_DEB, or the newest dist/goldpath_*.deb, which `make deb` makes where there is none.
 
-The image e2e-<release>-live is a host where acme-kitchens was provisioned and deployed once. It is made anew when the package
+The image e2e-<release>-<digest> is a host where acme-kitchens was provisioned and deployed once. It is made anew when the package
 or the example has changed; `tools/sandbox rmi` takes it away. Hosts are named e2e-<pid>-…: those of a run that was killed are
 taken down by the next one.
 """
@@ -233,7 +233,6 @@ class Host:
 
     def save(self, image):
         """Keep the disk as an image; the host is gone."""
-        machine(SANDBOX, 'rmi', image, check=False)
         machine(SANDBOX, 'save', self.name, image)
 
     def push(self, path, to):
@@ -343,9 +342,11 @@ class Host:
 # ---------------------------------------------------------------- a host with a live site
 
 def image_of(release):
-    return f'e2e-{release}-live'
+    """Named by what is in it: runs of two packages side by side do not take each other's image away."""
+    return f'e2e-{release}-{fingerprint()[:10]}'
 
 
+@functools.cache
 def fingerprint():
     return digest(deb(), os.path.join(ROOT, 'examples', 'acme-kitchens'), os.path.join(ROOT, 'tools', 'sandbox'))
 
@@ -359,15 +360,21 @@ def image_lock(release):
         yield
 
 
+def images():
+    return [line.split()[0] for line in machine(SANDBOX, 'images').stdout.splitlines()[1:]]
+
+
 def keep_live(host):
-    """Save a host where acme-kitchens is live as the image for the other tests, and start it again from there."""
-    stamp = os.path.join(CACHE, f'{host.release}.json')
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(stamp)
-    host.save(image_of(host.release))
-    with open(stamp, 'w') as f:
-        json.dump({'fingerprint': fingerprint()}, f)
-    host.start('--from', image_of(host.release))
+    """Save a host where acme-kitchens is live as the image for the other tests, and start it again from there. Where there is such an
+    image already (another test was first), the host simply goes on. Images of other packages go, unless somebody uses them."""
+    image = image_of(host.release)
+    known = images()
+    for old in known:
+        if old.startswith(f'e2e-{host.release}-') and old != image:
+            machine(SANDBOX, 'rmi', old, check=False)
+    if image not in known:
+        host.save(image)
+        host.start('--from', image)
 
 
 def bare_to_live(host, repo):
@@ -383,20 +390,10 @@ def bare_to_live(host, repo):
     return said
 
 
-def _image_is_fresh(release):
-    try:
-        with open(os.path.join(CACHE, f'{release}.json')) as f:
-            known = json.load(f)['fingerprint']
-    except (FileNotFoundError, ValueError):
-        return False
-    images = [line.split()[0] for line in machine(SANDBOX, 'images').stdout.splitlines()[1:]]
-    return known == fingerprint() and image_of(release) in images
-
-
 def live(test, purpose, release='bookworm'):
     """A host with acme-kitchens live, from the image; the image is made where there is none of this package."""
     with image_lock(release):
-        if _image_is_fresh(release):
+        if image_of(release) in images():
             host = Host(test, purpose, release, image=image_of(release))
         else:
             host = Host(test, purpose, release)

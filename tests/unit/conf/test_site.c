@@ -15,9 +15,9 @@
 #include "../site_text.h"
 
 #define BASE "domain: acme.example\nrepo: https://example.com/acme.git\nproject: acme\n"
-#define DEFAULT                                                                                                                 \
-	"acme-kitchens|acme.example|https://example.com/acme.git|main|.|acme|acme.settings.production|acme.wsgi:application"       \
-	"| 0|0 0 acme 2|0|auto||" "|3 1 30 0|/health/ 0 60|/sitemap.xml|" "||acme_kitchens acme_kitchens 127.0.0.1 5432 0|0 - -|5"
+static const char defaults[] =
+	"acme-kitchens|acme.example|https://example.com/acme.git|main|.|acme|acme.settings.production|acme.wsgi:application"
+	"| 0|0 0 acme 2|0|auto|||3 1 30 0|/health/ 0 60|/sitemap.xml|||acme_kitchens acme_kitchens 127.0.0.1 5432 0|0 - -|5";
 
 static int parse(struct gp_arena *arena, const char *more, struct gp_site *ret, struct gp_error *err)
 {
@@ -33,7 +33,7 @@ static void test_defaults(void **state)
 
 	(void)state;
 	assert_int_equal(parse(arena, "", &site, NULL), 0);
-	assert_string_equal(site_text(arena, &site), DEFAULT);
+	assert_string_equal(site_text(arena, &site), defaults);
 }
 
 /* One key set, and all it changes: the part of the text that is another one. */
@@ -100,12 +100,12 @@ static void test_each_key(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		GP_AUTO_ARENA arena = gp_arena_new();
-		const char *from = gp_streq(cases[i].was, "|5") ? DEFAULT + sizeof(DEFAULT) - 3 : strstr(DEFAULT, cases[i].was), *want;
+		const char *from = gp_streq(cases[i].was, "|5") ? defaults + sizeof(defaults) - 3 : strstr(defaults, cases[i].was), *want;
 		struct gp_site site;
 		struct gp_error err = { 0 };
 
 		assert_non_null(from);
-		want = gp_sprintf(arena, "%.*s%s%s", (int)(from - DEFAULT), DEFAULT, cases[i].is, from + strlen(cases[i].was));
+		want = gp_sprintf(arena, "%.*s%s%s", (int)(from - defaults), defaults, cases[i].is, from + strlen(cases[i].was));
 		if (parse(arena, cases[i].more, &site, &err) < 0)
 			fail_msg("%s: %s", cases[i].more, err.msg);
 		assert_string_equal(site_text(arena, &site), want);

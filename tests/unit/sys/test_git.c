@@ -271,8 +271,8 @@ static void test_hostile_trees(void **state)
 		"printf '100644 blob %s\\t..\\n' $b | git mktree",
 		"t=$(printf '100644 blob %s\\tprecious\\n' $b | git mktree); printf '040000 tree %s\\t..\\n' $t | git mktree",
 		"t=$(printf '100644 blob %s\\tconfig\\n' $b | git mktree); printf '040000 tree %s\\t.git\\n' $t | git mktree",
-		"t=$(printf '100644 blob %s\\tprecious\\n' $b | git mktree); l=$(printf .. | git hash-object -w --stdin);"
-		"printf '120000 blob %s\\ta\\n040000 tree %s\\ta\\n' $l $t | git mktree",
+		("t=$(printf '100644 blob %s\\tprecious\\n' $b | git mktree); l=$(printf .. | git hash-object -w --stdin);"
+		 "printf '120000 blob %s\\ta\\n040000 tree %s\\ta\\n' $l $t | git mktree"),
 	};
 
 	(void)state;
