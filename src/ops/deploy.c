@@ -58,7 +58,7 @@ const char *gp_live_release(struct gp_ctx *ctx, const struct gp_paths *paths)
 	const char *target = gp_fs_readlink(ctx->arena, paths->app);
 
 	/* releases/ID, as goldpath writes it; anything else was not made here. */
-	if (!target || !gp_starts_with(target, "releases/") || !target[9] || strchr(target + 9, '/') || !gp_fs_exists(paths->app))
+	if (!target || !gp_starts_with(target, "releases/") || !target[9] || target[9] == '.' || strchr(target + 9, '/') || !gp_fs_exists(paths->app))
 		return NULL;
 	return target + 9;
 }
