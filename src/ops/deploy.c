@@ -103,19 +103,6 @@ static void remove_release(struct gp_deploy *d, const char *id)
 	gp_fs_remove(in_releases(d, id), NULL);
 }
 
-/* A switch that was killed between making the new link and renaming it leaves ".app.XXXXXXXX~" or ".venv.XXXXXXXX~". */
-static void remove_half_links(struct gp_deploy *d)
-{
-	GP_AUTO_IDENTITY was = { 0 };
-	struct gp_strv names;
-
-	if (gp_account_assume(&d->account, &was, NULL) < 0 || gp_fs_list(d->ctx->arena, d->paths.root, &names, NULL) < 0)
-		return;
-	for (size_t i = 0; i < names.n; i++)
-		if ((gp_starts_with(names.v[i], ".app.") || gp_starts_with(names.v[i], ".venv.")) && gp_ends_with(names.v[i], "~"))
-			gp_fs_remove(gp_sprintf(d->ctx->arena, "%s/%s", d->paths.root, names.v[i]), NULL);
-}
-
 /*
  * An earlier deploy that was killed. What it left is taken away; where it had switched already, the site goes back to the release
  * before it, since nobody ever saw whether the new one works. Then this deploy starts from a state that it knows.
@@ -129,7 +116,6 @@ static int recover(struct gp_deploy *d, struct gp_error *err)
 	if (!u.found)
 		return 0;
 	gp_tell_warn(d->ctx, "the deploy of %s before this one was cut off in step '%s'", u.ref, u.step);
-	remove_half_links(d);
 	if (u.switched && live && gp_streq(live, u.release)) {
 		const char *words;
 

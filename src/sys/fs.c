@@ -108,9 +108,24 @@ static const char *base_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* What a writer of this target that was killed has left: ".NAME.XXXXXXXX~". Two never write one target at a time: locks see to that. */
+static void sweep(struct gp_arena *arena, const char *path)
+{
+	const char *folder = parent_of(arena, path), *prefix = gp_sprintf(arena, ".%s.", base_of(path));
+	DIR *dir = opendir(folder);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		if (gp_starts_with(e->d_name, prefix) && strlen(e->d_name) == strlen(prefix) + 9 && gp_ends_with(e->d_name, "~"))
+			unlinkat(dirfd(dir), e->d_name, 0);
+	if (dir)
+		closedir(dir);
+}
+
 /* A hidden name beside the target: same filesystem, and no `*.conf` or `*.caddy` glob picks it up before it is renamed. */
 static const char *temporary_name(struct gp_arena *arena, const char *path)
 {
+	sweep(arena, path);
 	return gp_sprintf(arena, "%s/.%s.%s~", parent_of(arena, path), base_of(path), gp_secret_new(arena, 8));
 }
 

@@ -21,7 +21,7 @@ int gp_fs_read(struct gp_arena *arena, const char *path, size_t max, const char 
 int gp_fs_read_nofollow(struct gp_arena *arena, const char *path, size_t max, const char **ret, size_t *ret_len,
 	struct gp_error *err);
 
-/* Replace path by data. uid or gid -1: as goldpath runs. */
+/* Replace path by data. uid or gid -1: as goldpath runs. What an earlier writer of path that was killed left beside it goes. */
 int gp_fs_write(const char *path, const void *data, size_t len, mode_t mode, uid_t uid, gid_t gid, struct gp_error *err);
 /* The same with another name for the moment before: check(arg, temporary path) may refuse it, and then path stays as it was. */
 int gp_fs_write_checked(const char *path, const void *data, size_t len, mode_t mode, uid_t uid, gid_t gid,

@@ -274,10 +274,10 @@ class BadInput(unittest.TestCase):
     # ------------------------------------------------------------ a release that does not come up
 
     def test_never_healthy(self):
-        with self.site_file('\nhealth: {wait: 5}\n'):
-            self.deploy('sick', rc=DEPLOY, error='did not get healthy on its socket within 5', restarted=True)
+        with self.site_file('\nhealth: {wait: 15}\n'):
+            self.deploy('sick', rc=DEPLOY, error='did not get healthy on its socket within 15', restarted=True)
             self.deploy('other-host', rc=DEPLOY, error='answers 400', hint='acme.test in ALLOWED_HOSTS', restarted=True)
-        with self.site_file('\nhealth: {wait: 5, path: /nowhere/}\n'):
+        with self.site_file('\nhealth: {wait: 15, path: /nowhere/}\n'):
             self.deploy('main', rc=DEPLOY, error='/nowhere/ answers 404', hint='health.path', restarted=True)
 
     def test_dies_at_start(self):
