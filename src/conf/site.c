@@ -127,6 +127,12 @@ static void derive(struct gp_arena *arena, struct gp_site *site)
 static int check(const struct gp_site *site, const char *label, struct gp_error *err)
 {
 	static const char *const reserved[] = { "postgres", "template0", "template1" };
+	/* /srv/sum/bin, and what lies in /var/lib/goldpath and /run/goldpath beside the sites. */
+	static const char *const taken[] = { "bin", "host", "pending", "redis-databases", "uv" };
+
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		if (gp_streq(site->slug, taken[i]))
+			return gp_fail(err, GP_E_CONFIG, "%s: '%s' is a name that goldpath uses itself: choose another slug", label, site->slug);
 
 	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
 		if (gp_streq(site->database.name, reserved[i]) || gp_streq(site->database.user, reserved[i]))

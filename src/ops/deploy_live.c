@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "ops/deploy.h"
+#include "plan/types.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/http.h"
@@ -27,12 +28,34 @@ enum {
 	ENVIRON_MAX = 1 << 20,
 };
 
+/* What systemd reads at the next start: `.env`, and which release this is. Both lie in folders of the deploy user, where root opens
+ * nothing by another name; of the release's file only the three keys that goldpath wrote are taken. */
+static int copy_environment(struct gp_deploy *d, const char *release, struct gp_error *err)
+{
+	static const char *const keys[] = { "GIT_SHA", "BUILD_ID", "RELEASE" };
+	const char *from = gp_sprintf(d->ctx->arena, "%s/%s/.goldpath/release.env", d->paths.releases, release), *text = "";
+	struct gp_dotenv env = { 0 };
+	GP_AUTO_IDENTITY was = { 0 };
+
+	GP_TRY(gp_dotenv_copy(d->ctx, d->paths.env, d->paths.site_env, err));
+	GP_TRY(gp_account_assume(&d->account, &was, err));
+	GP_TRY(gp_dotenv_read(d->ctx, from, &env, err));
+	gp_account_resume(&was);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const char *value = gp_dotenv_get(&env, keys[i]);
+
+		text = gp_sprintf(d->ctx->arena, "%s%s", text, gp_dotenv_line(d->ctx->arena, keys[i], value ? value : ""));
+	}
+	return gp_fs_write(d->paths.release_env, text, strlen(text), 0600, 0, 0, err);
+}
+
 static int point_app_at(struct gp_deploy *d, const char *release, struct gp_error *err)
 {
 	GP_AUTO_IDENTITY was = { 0 };
 
+	GP_TRY(copy_environment(d, release, err));
 	GP_TRY(gp_account_assume(&d->account, &was, err));
-	/* One rename switches code and packages: venv leads through app. */
+	/* One rename switches code and packages: venv leads through app. Which release it is was written before it. */
 	GP_TRY(gp_fs_relink(d->paths.venv, "app/.goldpath/venv", err));
 	return gp_fs_relink(d->paths.app, gp_sprintf(d->ctx->arena, "releases/%s", release), err);
 }

@@ -1,8 +1,13 @@
 /* The names. */
 #include "ops/paths.h"
 
+#include <string.h>
+
 #include "base/arena.h"
 #include "sys/ctx.h"
+#include "sys/digest.h"
+
+enum { SLUG_IN_USER_MAX = 28 }; /* useradd(8): 32 characters, 4 of them are "sum-" */
 
 const char gp_program_path[] = "/usr/bin/goldpath";
 const char gp_uv_version[] = "0.13.8";
@@ -30,7 +35,10 @@ struct gp_paths gp_site_paths(struct gp_ctx *ctx, const char *slug)
 		.venvs = gp_sprintf(a, "%s/venvs", root),
 		.logs = gp_sprintf(a, "/var/log/sum/%s", slug),
 		.state = gp_sprintf(a, "%s/%s", ctx->state_dir, slug),
-		.run_user = gp_sprintf(a, "sum-%s", slug),
+		.site_env = gp_sprintf(a, "%s/%s/site.env", ctx->state_dir, slug),
+		.release_env = gp_sprintf(a, "%s/%s/release.env", ctx->state_dir, slug),
+		.run_user = strlen(slug) <= SLUG_IN_USER_MAX ? gp_sprintf(a, "sum-%s", slug)
+							     : gp_sprintf(a, "sum-%.19s-%.8s", slug, gp_sha256(a, slug, strlen(slug))),
 		.gunicorn = gp_sprintf(a, "sum-%s-gunicorn.service", slug),
 		.gunicorn_socket = gp_sprintf(a, "sum-%s-gunicorn.socket", slug),
 		.celery = gp_sprintf(a, "sum-%s-celery.service", slug),

@@ -10,7 +10,8 @@ struct gp_paths {
 	const char *env, *statics, *media, *backups, *repo, *releases, *venvs;
 	const char *logs;      /* /var/log/sum/<slug> */
 	const char *state;     /* /var/lib/goldpath/<slug> */
-	const char *run_user;  /* sum-<slug> */
+	const char *site_env, *release_env; /* in it: what the units read, root-owned copies of .env and of the release's own */
+	const char *run_user;  /* sum-<slug>; of a slug longer than 28 the start and a digest, since a user's name has 32 characters at most */
 	const char *gunicorn, *gunicorn_socket, *celery; /* units */
 	const char *socket;    /* /run/sum-<slug>/gunicorn.sock */
 	const char *caddy_file, *sudoers_file;

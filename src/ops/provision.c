@@ -2,6 +2,7 @@
 #include "ops/provision.h"
 
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -23,6 +24,52 @@ static int load_sites(struct gp_ctx *ctx, const struct gp_provision *request, st
 	for (size_t i = 0; i < slugs.n; i++)
 		GP_TRY(gp_site_load(ctx->arena, ctx->etc_dir, slugs.v[i], &(*ret)[i], err));
 	*ret_n = slugs.n;
+	return 0;
+}
+
+static bool has_name(const struct gp_site *site, const char *name)
+{
+	if (strcasecmp(site->domain, name) == 0)
+		return true;
+	for (size_t i = 0; i < site->aliases.n; i++)
+		if (strcasecmp(site->aliases.v[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* What two sites of one host cannot share: a name (Caddy would refuse both files, and at its next start serve nobody), or a role or a
+ * database on the same server (each provision would take it from the other). */
+static int conflict(const struct gp_site *a, const struct gp_site *b, struct gp_error *err)
+{
+	const char *shared = has_name(b, a->domain) ? a->domain : NULL;
+
+	for (size_t i = 0; i < a->aliases.n && !shared; i++)
+		shared = has_name(b, a->aliases.v[i]) ? a->aliases.v[i] : NULL;
+	if (shared)
+		return gp_fail(err, GP_E_CONFIG, "the sites %s and %s both want the name %s", a->slug, b->slug, shared);
+	if (!gp_streq(a->database.host, b->database.host) || a->database.port != b->database.port)
+		return 0;
+	if (gp_streq(a->database.user, b->database.user) || gp_streq(a->database.name, b->database.name))
+		return gp_fail(err, GP_E_CONFIG, "the sites %s and %s both want the database '%s' or its role '%s'", a->slug, b->slug,
+			a->database.name, a->database.user);
+	return 0;
+}
+
+/* Each of the sites against every file there is; one that cannot be read is told of when it is that site's turn. */
+static int check_conflicts(struct gp_ctx *ctx, const struct gp_site *sites, size_t n, struct gp_error *err)
+{
+	struct gp_strv slugs = { 0 };
+
+	GP_TRY(gp_site_list(ctx->arena, ctx->etc_dir, &slugs, err));
+	for (size_t i = 0; i < slugs.n; i++) {
+		struct gp_site other;
+
+		if (gp_site_load(ctx->arena, ctx->etc_dir, slugs.v[i], &other, NULL) < 0)
+			continue;
+		for (size_t k = 0; k < n; k++)
+			if (!gp_streq(sites[k].slug, other.slug) && conflict(&sites[k], &other, err) < 0)
+				return gp_hint(err, "change one of %s/sites/%s.yaml and %s.yaml", ctx->etc_dir, sites[k].slug, other.slug);
+	}
 	return 0;
 }
 
@@ -69,6 +116,7 @@ int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, str
 
 	GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, &host, err));
 	GP_TRY(load_sites(ctx, request, &sites, &n, err));
+	GP_TRY(check_conflicts(ctx, sites, n, err));
 	GP_TRY(gp_ctx_bus(ctx, &bus, err));
 	if (request->apply)
 		GP_TRY(gp_lock_take(&lock, ctx->lock_dir, "host", ctx->command, err));

@@ -127,6 +127,8 @@ static int add_dotenv(struct gp_ctx *ctx, struct gp_plan *plan, const char *depl
 #undef KEY
 	ADD(.type = &gp_dotenv_type, .name = p->env,
 		.spec = SPEC(struct gp_dotenv_file, .owner = deploy, .group = deploy, .keys = keys->v, .n = keys->n), .after = { p->root });
+	ADD(.type = &gp_dotenv_copy_type, .name = p->site_env, .spec = SPEC(struct gp_dotenv_copy, .from = p->env),
+		.after = { p->env, p->state });
 	return 0;
 }
 
@@ -189,6 +191,8 @@ static int add_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 		root,
 		{ "slug", site->slug },
 		{ "domain", site->domain },
+		{ "state", p->state },
+		{ "user", p->run_user },
 		{ "unit", p->gunicorn },
 		{ "subdir", gp_streq(site->subdir, ".") ? "" : gp_sprintf(ctx->arena, "/%s", site->subdir) },
 		{ "socket", yes(site->gunicorn.socket) },
@@ -199,7 +203,7 @@ static int add_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 		{ "wsgi", site->wsgi },
 		{ "celery_app", site->celery.app },
 		{ "concurrency", number(ctx, site->celery.concurrency) },
-		{ "beat", site->celery.beat ? gp_sprintf(ctx->arena, " --beat --schedule /run/sum-%s-celery/beat", site->slug) : "" },
+		{ "beat", site->celery.beat ? gp_sprintf(ctx->arena, " --beat --schedule /run/goldpath-celery-%s/beat", site->slug) : "" },
 		{ "sandbox", sandbox },
 	};
 	const size_t n = sizeof(vars) / sizeof(vars[0]);

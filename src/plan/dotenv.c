@@ -133,3 +133,42 @@ static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct 
 }
 
 const struct gp_resource_type gp_dotenv_type = { .name = "environment", .diff = diff, .apply = apply };
+
+static int copy_diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
+{
+	const struct gp_dotenv_copy *spec = resource->spec;
+	const char *text, *copy = "";
+	struct gp_dotenv env;
+	int there;
+
+	GP_TRY(there = read_env(ctx, spec->from, &text, &env, err));
+	if (!there)
+		return gp_fail(err, GP_E_FAILED, "there is no %s", spec->from);
+	GP_TRY(there = gp_fs_read_nofollow(ctx->arena, resource->name, GP_DOTENV_MAX, &copy, NULL, err));
+	if (!there)
+		gp_change_add(ctx, changes, '+', resource, "%s", "");
+	else if (!gp_streq(text, copy))
+		gp_change_add(ctx, changes, '~', resource, "%s has changed", spec->from);
+	return 0;
+}
+
+int gp_dotenv_copy(struct gp_ctx *ctx, const char *from, const char *to, struct gp_error *err)
+{
+	struct gp_dotenv env;
+	const char *text;
+	int there;
+
+	GP_TRY(there = read_env(ctx, from, &text, &env, err));
+	if (!there)
+		return gp_fail(err, GP_E_FAILED, "there is no %s", from);
+	return gp_fs_write(to, text, strlen(text), ENV_MODE, 0, 0, err);
+}
+
+static int copy_apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
+{
+	const struct gp_dotenv_copy *spec = resource->spec;
+
+	return gp_dotenv_copy(ctx, spec->from, resource->name, err);
+}
+
+const struct gp_resource_type gp_dotenv_copy_type = { .name = "environment", .diff = copy_diff, .apply = copy_apply };

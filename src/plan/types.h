@@ -72,6 +72,14 @@ struct gp_dotenv_file {
 };
 extern const struct gp_resource_type gp_dotenv_type;
 
+/* A root-owned copy (0600) of a `.env`, for systemd to read. Its name is the copy's path. */
+struct gp_dotenv_copy {
+	const char *from;
+};
+extern const struct gp_resource_type gp_dotenv_copy_type;
+/* Make that copy. What is copied was read without following a symlink, is a regular file and parses. */
+int gp_dotenv_copy(struct gp_ctx *ctx, const char *from, const char *to, struct gp_error *err);
+
 /* A unit: enabled at boot, and running now where that is wanted. Its name is the unit's. */
 struct gp_unit {
 	bool enabled, running;
