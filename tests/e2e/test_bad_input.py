@@ -376,6 +376,45 @@ class BadInput(unittest.TestCase):
                     done = self.host.run('unshare', '-m', 'sh', '-c', f'mount -t tmpfs none /run && exec goldpath {verb} {lib.SLUG}')
                     self.says(done, rc, 'systemd is not running', 'booted by systemd')
 
+    # ------------------------------------------------------------ what lies in folders of the deploy user, and two sites
+
+    def test_env_is_a_fifo(self):
+        """systemd opens environment files as root and would wait for ever; what it reads is a copy."""
+        env = f'{lib.SITE}/.env'
+        self.host.sh(f'mv {env} {env}.real && mkfifo -m 600 {env} && chown deploy: {env}')
+        try:
+            self.host.sh(f'timeout 60 systemctl restart {GUNICORN} && timeout 20 systemctl is-system-running --wait || true')
+            self.assertEqual(self.host.healthy(60), self.live)
+            self.says(self.host.goldpath('deploy', lib.SLUG, rc=None), DEPLOY, 'is no regular file', 'hint: .')
+        finally:
+            self.host.sh(f'rm {env} && mv {env}.real {env}')
+        self.assertEqual(self.host.goldpath('provision').out, '0 changes\n')
+
+    def test_release_env_leads_elsewhere(self):
+        self.host.sh('echo ROOTSECRET=hunter22 >/root/secret.env; chmod 600 /root/secret.env')
+        self.host.sh(f'ln -sf /root/secret.env {lib.SITE}/app/.goldpath/other; mv {lib.SITE}/app/.goldpath/release.env /root/kept;'
+                     f'mv {lib.SITE}/app/.goldpath/other {lib.SITE}/app/.goldpath/release.env; systemctl restart {GUNICORN}')
+        try:
+            pid = self.host.sh(f'systemctl show -p MainPID --value {GUNICORN}')
+            self.assertNotIn('ROOTSECRET', self.host.sh(f'tr "\\0" "\\n" </proc/{pid}/environ'))
+        finally:
+            self.host.sh(f'mv /root/kept {lib.SITE}/app/.goldpath/release.env')
+        self.host.healthy(60)
+
+    def test_two_sites_of_one_name(self):
+        sites = '/etc/goldpath/sites'
+        with self.unchanged():
+            self.host.sh(f'sed "s/^domain:.*/domain: ACME.test/" {sites}/{lib.SLUG}.yaml >{sites}/two.yaml')
+            try:
+                self.says(self.host.goldpath('provision', 'two', rc=None), CONFIG, 'both want the name', 'two.yaml|acme')
+            finally:
+                self.host.sh(f'rm {sites}/two.yaml')
+        for slug in ('bin', 'host', 'pending', 'redis-databases', 'uv'):
+            with self.subTest(slug):
+                self.says(self.host.goldpath('init', slug, '--domain', 'x.test', '--repo', '/srv/x', rc=None), CONFIG,
+                          'a name that goldpath uses itself')
+                self.assertEqual(self.host.run('test', '-e', f'{sites}/{slug}.yaml').rc, 1)
+
     # ------------------------------------------------------------ and then
 
     def test_zz_all_is_well(self):
