@@ -385,7 +385,7 @@ class BadInput(unittest.TestCase):
         try:
             self.host.sh(f'timeout 60 systemctl restart {GUNICORN} && timeout 20 systemctl is-system-running --wait || true')
             self.assertEqual(self.host.healthy(60), self.live)
-            self.says(self.host.goldpath('deploy', lib.SLUG, rc=None), DEPLOY, 'is no regular file', 'hint: .')
+            self.says(self.host.goldpath('deploy', lib.SLUG, rc=None), CONFIG, 'is no regular file', 'hint: .')
         finally:
             self.host.sh(f'rm {env} && mv {env}.real {env}')
         self.assertEqual(self.host.goldpath('provision').out, '0 changes\n')
