@@ -175,13 +175,16 @@ int main(int argc, char **argv)
 	gp_story_begin(&story, &ctx, stderr, false, false, false);
 	result = argc < 1 ? -1 : dispatch(&ctx, argc, (const char *const *)argv, &args, &command, &story, &err);
 	gp_story_end(&story);
+	/* Asked for, even where the command line was refused before it came to that word. */
+	for (int i = 1; i < argc && result < 0; i++)
+		args.json = args.json || gp_streq(argv[i], "--json");
 	if (result < 0 && args.json)
 		gp_json_error(&ctx, stdout, command ? command->name : "", &err);
 	/* Pending changes are a result that was printed already, not an error. */
 	if (result < 0 && err.kind != GP_E_PENDING)
 		gp_story_error(&story, &err);
 	gp_ctx_close(&ctx);
-	if (fflush(stdout) != 0 && result == 0) {
+	if ((fflush(stdout) != 0 || ferror(stdout)) && result == 0) {
 		fputs("error: standard output could not be written\n", stderr);
 		return GP_E_FAILED;
 	}
