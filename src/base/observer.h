@@ -22,6 +22,7 @@ struct gp_event {
 	enum gp_event_kind kind;
 	const char *name; /* of the step */
 	const char *text;
+	const char *detail; /* CHANGE: lines that show it (a unified diff), or NULL */
 	char mark;        /* CHANGE: '+' made, '~' changed, '-' removed, '!' needs attention */
 	int index, total; /* STEP: 1-based */
 	int64_t ms;

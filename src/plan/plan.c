@@ -42,6 +42,11 @@ void gp_change_add(struct gp_ctx *ctx, struct gp_changes *changes, char mark, co
 	});
 }
 
+void gp_change_diff(struct gp_changes *changes, const char *diff)
+{
+	changes->v[changes->n - 1].diff = diff;
+}
+
 void gp_plan_add(struct gp_ctx *ctx, struct gp_plan *plan, struct gp_resource resource)
 {
 	if (plan->n == plan->cap) {
@@ -153,7 +158,8 @@ static bool only_attention(const struct gp_changes *c)
 static void report(struct gp_ctx *ctx, struct walk *w, const struct gp_changes *found)
 {
 	for (size_t i = 0; i < found->n; i++) {
-		gp_tell(ctx, &(struct gp_event){ .kind = GP_EVENT_CHANGE, .mark = found->v[i].mark, .text = found->v[i].what });
+		gp_tell(ctx, &(struct gp_event){ .kind = GP_EVENT_CHANGE, .mark = found->v[i].mark, .text = found->v[i].what,
+			.detail = found->v[i].diff });
 		push(ctx, w->all, found->v[i]);
 	}
 }
@@ -188,7 +194,10 @@ static int visit(struct gp_ctx *ctx, struct walk *w, size_t at, struct gp_error 
 			return gp_context(err, "%s %s", r->type->name, r->name);
 		}
 		found.n = 0;
-		gp_change_add(ctx, &found, '+', r, "%s", "");
+		if (r->type->fresh)
+			r->type->fresh(ctx, r, &found);
+		else
+			gp_change_add(ctx, &found, '+', r, "%s", "");
 	}
 	w->changed[at] = !only_attention(&found);
 	report(ctx, w, &found);

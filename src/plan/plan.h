@@ -19,6 +19,7 @@ struct gp_resource;
 struct gp_change {
 	char mark;        /* '+' made, '~' changed, '-' removed, '!' needs attention: reported, never applied */
 	const char *what; /* "file /etc/caddy/sites-enabled/sum-acme.caddy: content" */
+	const char *diff; /* of a file's text, unified (diff -u); NULL: there is none to show */
 };
 
 struct gp_changes {
@@ -30,10 +31,18 @@ struct gp_changes {
 void gp_change_add(struct gp_ctx *ctx, struct gp_changes *changes, char mark, const struct gp_resource *resource, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 
+/* Give the change added last a unified diff. Secrets in it are masked where it is shown. */
+void gp_change_diff(struct gp_changes *changes, const char *diff);
+
 struct gp_resource_type {
 	const char *name;
 	/* Read, compare, and add what differs. Changes nothing. */
 	int (*diff)(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err);
+	/*
+	 * What diff will say once the things that this one comes after have been made. Asked instead of diff only when diff failed while
+	 * one of those is still pending (only a dry run gets there): a package's files, a user. NULL: "+ <type> <name>".
+	 */
+	void (*fresh)(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes);
 	/* Make it so. Called only when diff found something; may be called again after having been killed half-way. */
 	int (*apply)(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err);
 };
