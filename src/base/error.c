@@ -5,23 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Anything that could move a cursor becomes '?': C0, DEL, and C1 in UTF-8, where U+009B starts a sequence just as ESC [ does. */
-static void tame(char *text, size_t len, const char *but)
-{
-	unsigned char *p = (unsigned char *)text;
-
-	for (size_t i = 0; i < len; i++) {
-		if ((p[i] < 0x20 && (!p[i] || !strchr(but, p[i]))) || p[i] == 0x7f)
-			p[i] = '?';
-		else if (p[i] == 0xc2 && i + 1 < len && p[i + 1] >= 0x80 && p[i + 1] < 0xa0)
-			p[i] = p[i + 1] = '?';
-	}
-}
+#include "base/str.h"
 
 /* A message is one line. */
 static void one_line(char *text)
 {
-	tame(text, strlen(text), "\n\t");
+	gp_tame(text, strlen(text), "\n\t");
 	for (char *p = text; *p; p++)
 		if (*p == '\n' || *p == '\t')
 			*p = ' ';
@@ -126,7 +115,7 @@ int gp_detail(struct gp_error *err, const char *text, size_t len)
 		memcpy(err->detail, text, len);
 	err->detail[len] = '\0';
 	/* Lines stay lines here, but nothing else that a terminal would act upon; an early NUL would hide the rest. */
-	tame(err->detail, len, "\n\t");
+	gp_tame(err->detail, len, "\n\t");
 	return -1;
 }
 

@@ -2,6 +2,7 @@
 #include "base/str.h"
 
 #include <ctype.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -166,4 +167,45 @@ const char *gp_closest(const char *word, const char *const *names, size_t n)
 		}
 	}
 	return best;
+}
+
+/* The length of the well-formed UTF-8 character at p (RFC 3629), 0 where there is none; *ret is its code point. */
+static size_t utf8_length(const unsigned char *p, size_t left, uint32_t *ret)
+{
+	size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+
+	if (!n || n > left)
+		return 0;
+	*ret = n == 1 ? p[0] : p[0] & (0xffu >> (n + 1));
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		*ret = *ret << 6 | (p[i] & 0x3f);
+	}
+	/* longer than needed, a surrogate, beyond Unicode */
+	if ((n == 3 && *ret < 0x800) || (n == 4 && (*ret < 0x10000 || *ret > 0x10ffff)) || (*ret >= 0xd800 && *ret < 0xe000))
+		return 0;
+	return n;
+}
+
+static bool is_control(uint32_t c, const char *but)
+{
+	if (c < 0x20)
+		return !c || !strchr(but, (int)c);
+	return (c >= 0x7f && c < 0xa0) || c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+		(c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
+}
+
+void gp_tame(char *text, size_t len, const char *but)
+{
+	unsigned char *p = (unsigned char *)text;
+
+	for (size_t i = 0; i < len;) {
+		uint32_t c;
+		size_t n = utf8_length(p + i, len - i, &c);
+
+		if (!n || is_control(c, but))
+			memset(p + i, '?', n ? n : 1);
+		i += n ? n : 1;
+	}
 }

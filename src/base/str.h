@@ -39,6 +39,13 @@ const char *gp_last_lines(const char *text, size_t n);
 /* The last line that is not blank, trimmed; "" where there is none. */
 const char *gp_last_line(struct gp_arena *arena, const char *text);
 
+/*
+ * Make text from outside fit to be shown: whatever could move a cursor, start a terminal's sequence or turn the order of letters
+ * round becomes '?', byte for byte. That is C0 (but for those in `but`), DEL, C1 (U+009B starts a sequence just as ESC [ does), the
+ * bidirectional controls (Unicode TR 36), and bytes that are no UTF-8, which a terminal may take for C1.
+ */
+void gp_tame(char *text, size_t len, const char *but);
+
 /* The entry of names[0..n) closest to word, for "did you mean"; NULL if none is within two edits. */
 const char *gp_closest(const char *word, const char *const *names, size_t n);
 

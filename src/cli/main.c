@@ -21,18 +21,21 @@ enum { STDIN_OPTIONS_MAX = 65536 };
 /* The old scripts' names: the same program, called as one of them, is that command. */
 static const struct {
 	const char *called, *command;
+	bool yes; /* the script never asked */
 } helper_names[] = {
-	{ "provision_vps.sh", "provision" },
-	{ "deploy.sh", "deploy" },
+	{ .called = "provision_vps.sh", .command = "provision", .yes = true },
+	{ .called = "deploy.sh", .command = "deploy" },
 };
 
-static const struct gp_command *by_own_name(const char *argv0)
+static const struct gp_command *by_own_name(const char *argv0, struct gp_args *args)
 {
 	const char *slash = strrchr(argv0, '/'), *name = slash ? slash + 1 : argv0;
 
 	for (size_t i = 0; i < sizeof(helper_names) / sizeof(helper_names[0]); i++)
-		if (gp_streq(name, helper_names[i].called))
+		if (gp_streq(name, helper_names[i].called)) {
+			args->yes = helper_names[i].yes;
 			return gp_command_find(helper_names[i].command);
+		}
 	return NULL;
 }
 
@@ -132,7 +135,7 @@ static bool asks_for_help(const char *word)
 static int dispatch(struct gp_ctx *ctx, int argc, const char *const *argv, struct gp_args *args, const struct gp_command **ret_command,
 	struct gp_story *story, struct gp_error *err)
 {
-	const struct gp_command *command = by_own_name(argv[0]);
+	const struct gp_command *command = by_own_name(argv[0], args);
 	int first = 1;
 
 	if (!command) {

@@ -1,28 +1,23 @@
 /* goldpath provision */
 #include <stdio.h>
-#include <string.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "cmd/command.h"
 #include "ops/provision.h"
+#include "out/changes.h"
 #include "out/json.h"
+#include "out/question.h"
 #include "sys/ctx.h"
 
-static void print_json(struct gp_ctx *ctx, const struct gp_args *args, const struct gp_changes *changes)
+static void print_json(struct gp_ctx *ctx, bool ok, bool applied, const struct gp_changes *changes)
 {
-	json_t *object = gp_json_result("provision"), *list = json_array();
+	json_t *object = gp_json_result("provision");
 
-	json_object_set_new(object, "applied", json_boolean(!args->dry_run));
-	for (size_t i = 0; i < changes->n; i++) {
-		json_t *change = json_object();
-		char mark[] = { changes->v[i].mark, '\0' };
-
-		gp_json_text(ctx, change, "mark", mark);
-		gp_json_text(ctx, change, "what", changes->v[i].what);
-		json_array_append_new(list, change);
-	}
-	json_object_set_new(object, "changes", list);
+	json_object_set_new(object, "ok", json_boolean(ok));
+	json_object_set_new(object, "applied", json_boolean(applied));
+	json_object_set_new(object, "changes", gp_changes_json(ctx, changes));
 	gp_json_print(stdout, object);
 }
 
@@ -36,44 +31,70 @@ static int check_deploy_user(struct gp_ctx *ctx, const struct gp_args *args, str
 	return gp_hint(err, "set deploy_user in %s/host.yaml", ctx->etc_dir);
 }
 
-/* Things that need attention are reported, and are no changes. */
-static size_t count(const struct gp_changes *changes)
+/* The public key of the deploy user, where it has just been made: somebody has to carry it to the repository's host. */
+static void tell_key(struct gp_ctx *ctx, const char *user, const struct gp_changes *changes)
 {
-	size_t n = 0;
+	const char *key = gp_deploy_public_key(ctx, user);
 
-	for (size_t i = 0; i < changes->n; i++)
-		n += changes->v[i].mark != '!';
-	return n;
+	for (size_t i = 0; key && i < changes->n; i++)
+		if (gp_starts_with(changes->v[i].what, "ssh key "))
+			gp_tell_note(ctx, "a private repository wants this as a deploy key: %s", key);
+}
+
+/* Show the plan and ask. *ret_go is false where there is nothing to do, or the answer was no. */
+static int agree(struct gp_ctx *ctx, const struct gp_args *args, struct gp_changes *ret, bool *ret_go, struct gp_error *err)
+{
+	const struct gp_provision look = { .slug = args->slug };
+	size_t n;
+
+	*ret_go = false;
+	GP_TRY(gp_provision_run(ctx, &look, ret, err));
+	n = gp_changes_count(ret);
+	if (n == 0)
+		return 0;
+	GP_TRY(gp_ask(gp_sprintf(ctx->arena, "make %s%zu change%s", n == 1 ? "this " : "these ", n, n == 1 ? "" : "s"), "--yes", ret_go, err));
+	if (*ret_go)
+		return 0;
+	puts("nothing was changed");
+	return gp_fail(err, GP_E_PENDING, "nothing was changed");
+}
+
+static int make(struct gp_ctx *ctx, const struct gp_args *args, const struct gp_changes *only, struct gp_changes *ret,
+	struct gp_error *err)
+{
+	const struct gp_provision request = { .slug = args->slug, .apply = !args->dry_run, .only = only };
+	int result = gp_provision_run(ctx, &request, ret, err);
+
+	/* What was done before it failed is a result too; the error is told after it. */
+	if (result < 0 && args->json)
+		print_json(ctx, false, !args->dry_run, ret);
+	return result;
 }
 
 static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *err)
 {
-	const struct gp_provision request = { .slug = args->slug, .apply = !args->dry_run };
-	struct gp_changes changes = { 0 };
+	struct gp_changes agreed = { 0 }, changes = { 0 };
+	bool ask = !args->yes && !args->dry_run, go = true;
 	struct gp_host host;
-	const char *key;
 	size_t n;
 
 	GP_TRY(check_deploy_user(ctx, args, &host, err));
-	GP_TRY(gp_provision_run(ctx, &request, &changes, err));
-	n = count(&changes);
-	key = gp_deploy_public_key(ctx, host.deploy_user);
-	for (size_t i = 0; key && i < changes.n; i++)
-		if (gp_starts_with(changes.v[i].what, "ssh key "))
-			gp_tell_note(ctx, "a private repository wants this as a deploy key: %s", key);
+	if (ask)
+		GP_TRY(agree(ctx, args, &agreed, &go, err));
+	if (go)
+		GP_TRY(make(ctx, args, ask ? &agreed : NULL, &changes, err));
+	n = gp_changes_count(&changes);
+	tell_key(ctx, host.deploy_user, &changes);
 	if (args->json)
-		print_json(ctx, args, &changes);
+		print_json(ctx, true, !args->dry_run, go ? &changes : &agreed);
 	else
 		printf("%zu change%s%s\n", n, n == 1 ? "" : "s", args->dry_run && n ? " to be made" : "");
-	if (args->dry_run && n) {
-		gp_fail(err, GP_E_PENDING, "%zu change%s pending", n, n == 1 ? "" : "s");
-		return -1;
-	}
-	return 0;
+	return args->dry_run && n ? gp_fail(err, GP_E_PENDING, "%zu change%s pending", n, n == 1 ? "" : "s") : 0;
 }
 
 static const struct gp_option options[] = {
-	{ "--dry-run", GP_OPT_FLAG, offsetof(struct gp_args, dry_run), .help = "only say what would change; exit 4 if anything" },
+	{ "--yes", GP_OPT_FLAG, offsetof(struct gp_args, yes), .help = "do not ask; needed where there is no terminal" },
+	{ "--dry-run", GP_OPT_FLAG, offsetof(struct gp_args, dry_run), .help = "as goldpath plan: change nothing; exit 4 if it would" },
 	{ "--deploy-user", GP_OPT_NAME, offsetof(struct gp_args, deploy_user), GP_NAME_user, "USER",
 		"must be the one in host.yaml" },
 	{ "--install-packages", GP_OPT_FLAG, offsetof(struct gp_args, install_packages),
@@ -85,9 +106,9 @@ const struct gp_command gp_cmd_provision = {
 	.name = "provision",
 	.operand = "[SLUG]",
 	.summary = "bring host and site to what their files say",
-	.details = "Reads what is, compares it with /etc/goldpath, changes what differs, and reads\n"
-		   "it again. Run it as often as you like: a second run says 0 changes. Without\n"
-		   "SLUG the host and every site.",
+	.details = "Reads what is, compares it with /etc/goldpath, shows the plan and asks, then\n"
+		   "changes just that and reads it again. Run it as often as you like: a second\n"
+		   "run says 0 changes. Without SLUG the host and every site.",
 	.options = options,
 	.root = true,
 	.run = run,

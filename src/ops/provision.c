@@ -121,7 +121,8 @@ int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, str
 	if (request->apply)
 		GP_TRY(gp_lock_take(&lock, ctx->lock_dir, "host", ctx->command, err));
 	GP_TRY(make_plan(ctx, &host, sites, n, request->apply, &plan, err));
-	GP_TRY(gp_plan_run(ctx, &plan, request->apply, ret, err));
-	tell_restarts(ctx, ret);
+	GP_TRY(gp_plan_run(ctx, &plan, request->apply, request->only, ret, err));
+	if (request->apply)
+		tell_restarts(ctx, ret);
 	return 0;
 }

@@ -11,6 +11,7 @@ struct gp_ctx;
 struct gp_provision {
 	const char *slug;        /* NULL: the host and every site that has a file */
 	bool apply;              /* false: find out only */
+	const struct gp_changes *only; /* what was agreed to (gp_plan_run), or NULL */
 };
 
 /* Bring the host, and the site or sites, to what their files say. Takes the host's lock. The changes made (or, without apply,

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/str.h"
 #include "sys/ctx.h"
 
 json_t *gp_json_result(const char *command)
@@ -26,13 +27,11 @@ void gp_json_text(struct gp_ctx *ctx, json_t *object, const char *key, const cha
 	text = gp_secret_mask(&ctx->secrets, ctx->arena, text);
 	value = json_string(text);
 	if (!value) {
-		/* jansson takes UTF-8 only: what came from outside and is none is shown byte by byte as far as it is ASCII. */
-		char *ascii = gp_strdup(ctx->arena, text);
+		/* jansson takes UTF-8 only; text from outside may be none. */
+		char *tamed = gp_strdup(ctx->arena, text);
 
-		for (unsigned char *p = (unsigned char *)ascii; *p; p++)
-			if (*p >= 0x80)
-				*p = '?';
-		value = json_string(ascii);
+		gp_tame(tamed, strlen(tamed), "\t\n");
+		value = json_string(tamed);
 	}
 	json_object_set_new(object, key, value);
 }

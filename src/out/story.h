@@ -9,14 +9,15 @@
 #include <stdio.h>
 
 #include "base/observer.h"
+#include "out/terminal.h"
 
 struct gp_ctx;
 struct gp_error;
 
 struct gp_story {
-	FILE *to;
+	struct gp_terminal terminal;
 	struct gp_ctx *ctx;
-	bool quiet, verbose, color, terminal;
+	bool quiet, verbose;
 	/* the running step */
 	char step[160];
 	bool open;      /* its line stands on the terminal without an end */

@@ -10,9 +10,18 @@
 #include "plan/owner.h"
 #include "plan/types.h"
 #include "sys/ctx.h"
+#include "sys/diff.h"
 #include "sys/fs.h"
 
 enum { FILE_MAX = 1 << 20 };
+
+static void file_fresh(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes)
+{
+	const struct gp_file *spec = resource->spec;
+
+	gp_change_add(ctx, changes, '+', resource, "%s", "");
+	gp_change_diff(changes, gp_diff_unified(ctx->arena, resource->name, NULL, spec->content));
+}
 
 static int file_diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
 {
@@ -26,15 +35,18 @@ static int file_diff(struct gp_ctx *ctx, const struct gp_resource *resource, str
 	if (there && S_ISLNK(st.st_mode)) {
 		/* Written over, not through: the link may lead anywhere. /dev/null means that somebody masked a unit. */
 		gp_change_add(ctx, changes, '~', resource, "a symlink to %s → a file", gp_fs_readlink(ctx->arena, resource->name));
+		gp_change_diff(changes, gp_diff_unified(ctx->arena, resource->name, NULL, spec->content));
 		return 0;
 	}
 	if (!there) {
-		gp_change_add(ctx, changes, '+', resource, "%s", "");
+		file_fresh(ctx, resource, changes);
 		return 0;
 	}
 	GP_TRY(gp_fs_read_nofollow(ctx->arena, resource->name, FILE_MAX, &text, &len, err));
-	if (len != strlen(spec->content) || memcmp(text, spec->content, len) != 0)
+	if (len != strlen(spec->content) || memcmp(text, spec->content, len) != 0) {
 		gp_change_add(ctx, changes, '~', resource, "content");
+		gp_change_diff(changes, gp_diff_unified(ctx->arena, resource->name, resource->name, spec->content));
+	}
 	return gp_owner_diff(ctx, resource, &st, spec->owner, spec->group, spec->mode, changes, err);
 }
 
@@ -48,7 +60,7 @@ static int file_apply(struct gp_ctx *ctx, const struct gp_resource *resource, st
 	return gp_fs_write_checked(resource->name, spec->content, strlen(spec->content), spec->mode, uid, gid, spec->check, ctx, err);
 }
 
-const struct gp_resource_type gp_file_type = { .name = "file", .diff = file_diff, .apply = file_apply };
+const struct gp_resource_type gp_file_type = { .name = "file", .diff = file_diff, .fresh = file_fresh, .apply = file_apply };
 
 static int read_lines(struct gp_ctx *ctx, const struct gp_resource *resource, const char **ret, bool *ret_has, struct gp_error *err)
 {
@@ -69,15 +81,22 @@ static int read_lines(struct gp_ctx *ctx, const struct gp_resource *resource, co
 	return 0;
 }
 
-static int line_diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
+/* No package brings a line of ours with its file. */
+static void line_fresh(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes)
 {
 	const struct gp_file_line *spec = resource->spec;
+
+	gp_change_add(ctx, changes, '~', resource, "add '%s'", spec->line);
+}
+
+static int line_diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
+{
 	const char *text;
 	bool has;
 
 	GP_TRY(read_lines(ctx, resource, &text, &has, err));
 	if (!has)
-		gp_change_add(ctx, changes, '~', resource, "add '%s'", spec->line);
+		line_fresh(ctx, resource, changes);
 	return 0;
 }
 
@@ -99,7 +118,14 @@ static int line_apply(struct gp_ctx *ctx, const struct gp_resource *resource, st
 	return gp_fs_write(path, text, strlen(text), st.st_mode & 07777, st.st_uid, st.st_gid, err);
 }
 
-const struct gp_resource_type gp_file_line_type = { .name = "line in", .diff = line_diff, .apply = line_apply };
+const struct gp_resource_type gp_file_line_type = { .name = "line in", .diff = line_diff, .fresh = line_fresh, .apply = line_apply };
+
+static void link_fresh(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes)
+{
+	const struct gp_link *spec = resource->spec;
+
+	gp_change_add(ctx, changes, '+', resource, "→ %s", spec->target);
+}
 
 static int link_diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
 {
@@ -110,7 +136,7 @@ static int link_diff(struct gp_ctx *ctx, const struct gp_resource *resource, str
 
 	GP_TRY(there = gp_fs_lstat(resource->name, &st, err));
 	if (!there)
-		gp_change_add(ctx, changes, '+', resource, "→ %s", spec->target);
+		link_fresh(ctx, resource, changes);
 	else if (!is) {
 		gp_fail(err, GP_E_REFUSED, "%s is there and is no symlink", resource->name);
 		return gp_hint(err, "move it away: goldpath puts a symlink to %s in its place", spec->target);
@@ -127,4 +153,4 @@ static int link_apply(struct gp_ctx *ctx, const struct gp_resource *resource, st
 	return gp_fs_relink(resource->name, spec->target, err);
 }
 
-const struct gp_resource_type gp_link_type = { .name = "symlink", .diff = link_diff, .apply = link_apply };
+const struct gp_resource_type gp_link_type = { .name = "symlink", .diff = link_diff, .fresh = link_fresh, .apply = link_apply };

@@ -109,6 +109,7 @@ struct walk {
 	const struct gp_plan *plan;
 	bool *changed;
 	bool apply;
+	const struct gp_changes *only;
 	struct gp_changes *all;
 };
 
@@ -147,12 +148,33 @@ static bool notified(const struct walk *w, size_t at)
 	return false;
 }
 
-static bool only_attention(const struct gp_changes *c)
+size_t gp_changes_count(const struct gp_changes *changes)
 {
-	for (size_t i = 0; i < c->n; i++)
-		if (c->v[i].mark != '!')
-			return false;
-	return true;
+	size_t n = 0;
+
+	for (size_t i = 0; i < changes->n; i++)
+		n += changes->v[i].mark != '!';
+	return n;
+}
+
+static bool agreed(const struct gp_changes *only, const struct gp_change *change)
+{
+	for (size_t i = 0; i < only->n; i++)
+		if (only->v[i].mark == change->mark && gp_streq(only->v[i].what, change->what))
+			return true;
+	return false;
+}
+
+/* The host has moved on since somebody looked at the plan. */
+static int check_agreed(const struct walk *w, const struct gp_changes *found, struct gp_error *err)
+{
+	for (size_t i = 0; w->only && i < found->n; i++) {
+		if (found->v[i].mark == '!' || agreed(w->only, &found->v[i]))
+			continue;
+		gp_fail(err, GP_E_REFUSED, "%s: was not in the plan that was agreed to", found->v[i].what);
+		return gp_hint(err, "what came before it is done; the same command again shows what is left");
+	}
+	return 0;
 }
 
 static void report(struct gp_ctx *ctx, struct walk *w, const struct gp_changes *found)
@@ -172,7 +194,7 @@ static int apply_one(struct gp_ctx *ctx, const struct gp_resource *r, struct gp_
 		GP_TRY(owe(ctx, r->notify, err));
 	GP_TRY_TO(err, r->type->apply(ctx, r, err), "%s %s", r->type->name, r->name);
 	GP_TRY_TO(err, r->type->diff(ctx, r, &left, err), "%s %s, read back", r->type->name, r->name);
-	if (!only_attention(&left))
+	if (gp_changes_count(&left))
 		return gp_fail(err, GP_E_FAILED, "%s: still so after it was applied", left.v[0].what);
 	return 0;
 }
@@ -199,15 +221,18 @@ static int visit(struct gp_ctx *ctx, struct walk *w, size_t at, struct gp_error 
 		else
 			gp_change_add(ctx, &found, '+', r, "%s", "");
 	}
-	w->changed[at] = !only_attention(&found);
+	w->changed[at] = gp_changes_count(&found) > 0;
+	if (w->apply)
+		GP_TRY(check_agreed(w, &found, err));
 	report(ctx, w, &found);
 	return w->changed[at] && w->apply ? apply_one(ctx, r, err) : 0;
 }
 
-int gp_plan_run(struct gp_ctx *ctx, const struct gp_plan *plan, bool apply, struct gp_changes *ret, struct gp_error *err)
+int gp_plan_run(struct gp_ctx *ctx, const struct gp_plan *plan, bool apply, const struct gp_changes *only, struct gp_changes *ret,
+	struct gp_error *err)
 {
 	struct gp_changes all = { 0 };
-	struct walk w = { .plan = plan, .apply = apply, .all = &all };
+	struct walk w = { .plan = plan, .apply = apply, .only = only, .all = &all };
 
 	w.changed = gp_alloc_array(ctx->arena, plan->n + 1, sizeof(*w.changed));
 	for (size_t i = 0; i < plan->n; i++) {

@@ -66,10 +66,15 @@ struct gp_plan {
 void gp_plan_add(struct gp_ctx *ctx, struct gp_plan *plan, struct gp_resource resource);
 
 /*
- * Walk the plan in order. apply false: only find out. Changes go to *ret (arena) and to the observer as they come. A dependency
- * that does not come earlier in the plan is an error: order is explicit.
+ * Walk the plan in order. apply false: only find out. Changes go to *ret (arena) and to the observer as they come, those before a
+ * failure too. A dependency that does not come earlier in the plan is an error: order is explicit.
+ * only: what somebody has agreed to; a change that is not among them is refused instead of applied. NULL: all are agreed to.
  */
-int gp_plan_run(struct gp_ctx *ctx, const struct gp_plan *plan, bool apply, struct gp_changes *ret, struct gp_error *err);
+int gp_plan_run(struct gp_ctx *ctx, const struct gp_plan *plan, bool apply, const struct gp_changes *only, struct gp_changes *ret,
+	struct gp_error *err);
+
+/* How many of them are to be made: all but those that need attention. */
+size_t gp_changes_count(const struct gp_changes *changes);
 
 /*
  * Handlers: a resource of this type runs once, where it stands in the plan, when a resource before it that names it in `notify` has

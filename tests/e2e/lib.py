@@ -261,7 +261,9 @@ class Host:
         return done.out.strip()
 
     def goldpath(self, *args, rc=0, **kw):
-        """goldpath inside. Another exit code than rc is a failure; rc=None: any will do."""
+        """goldpath inside. Another exit code than rc is a failure; rc=None: any will do. There is no terminal to ask on."""
+        if args[:1] == ('provision',) and '--dry-run' not in args:
+            args += ('--yes',)
         done = self.run('goldpath', *args, **kw)
         if rc is not None and done.rc != rc:
             raise Broken(f'exit {done.rc}, expected {rc}\n{done}')

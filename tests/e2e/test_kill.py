@@ -115,7 +115,7 @@ class Provision(unittest.TestCase):
     def killed(self, host, pattern, delay):
         """A provision killed a little after it has said something (nothing: after its start): None, or how it ended before that."""
         done = host.run('sh', '-c', f'''
-            goldpath provision >/root/out 2>/root/err & pid=$!
+            goldpath provision --yes >/root/out 2>/root/err & pid=$!
             until grep -q -- '{pattern}' /root/err; do kill -0 $pid 2>/dev/null || break; sleep 0.02; done
             sleep {delay}
             kill -9 $pid 2>/dev/null; wait $pid; echo $?; cat /root/out /root/err''')

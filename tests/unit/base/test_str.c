@@ -152,6 +152,34 @@ static void test_closest(void **state)
 	assert_string_equal(gp_closest("cats", (const char *const[]){ "cars!", "cats!", "bats" }, 3), "cats!");
 }
 
+static void test_tame(void **state)
+{
+	static const struct {
+		const char *from, *to;
+	} cases[] = {
+		{ "plain, tab\tand Küche → 東京 😀", "plain, tab\tand Küche → 東京 😀" },
+		{ "a\033[2Jb\rc\n", "a?[2Jb?c?" },
+		{ "\x7f", "?" },
+		{ "a\xc2\x9b" "2Jb", "a??2Jb" },                         /* CSI as one C1 character */
+		{ "a\x9b" "2Jb", "a?2Jb" },                              /* and as a bare byte */
+		{ "evil\xe2\x80\xae" "txt.exe", "evil???txt.exe" },      /* U+202E turns what follows round */
+		{ "\xe2\x81\xa6x\xe2\x81\xa9", "???x???" },             /* isolates */
+		{ "\xe2\x80\xa8", "???" },                              /* line separator */
+		{ "\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80", "?????????" },/* overlong, surrogate, beyond Unicode */
+		{ "cut \xe2\x82", "cut ??" },
+		{ "", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[100];
+
+		strcpy(text, cases[i].from);
+		gp_tame(text, strlen(text), "\t");
+		assert_string_equal(text, cases[i].to);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +191,7 @@ int main(void)
 		cmocka_unit_test(test_last_lines),
 		cmocka_unit_test(test_last_line),
 		cmocka_unit_test(test_closest),
+		cmocka_unit_test(test_tame),
 	};
 
 	return cmocka_run_group_tests_name("str", tests, NULL, NULL);

@@ -150,7 +150,7 @@ static void add_handler(const char *name)
 static int run(bool apply)
 {
 	memset(&w.err, 0, sizeof(w.err));
-	return gp_plan_run(&w.ctx, &w.plan, apply, &w.changes, &w.err);
+	return gp_plan_run(&w.ctx, &w.plan, apply, NULL, &w.changes, &w.err);
 }
 
 static const char *list(void)
@@ -386,10 +386,35 @@ static void test_nobody_watches(void **state)
 	(void)state;
 	w.ctx.observer = (struct gp_observer){ 0 };
 	add("a", (struct thing){ 0, 1, -1 });
-	assert_int_equal(gp_plan_run(&w.ctx, &w.plan, true, &w.changes, NULL), 0);
+	assert_int_equal(gp_plan_run(&w.ctx, &w.plan, true, NULL, &w.changes, NULL), 0);
 	assert_int_equal(w.changes.n, 1);
 	add("b", (struct thing){ 0, 1, 7 });
-	assert_int_equal(gp_plan_run(&w.ctx, &w.plan, true, &w.changes, NULL), -1);
+	assert_int_equal(gp_plan_run(&w.ctx, &w.plan, true, NULL, &w.changes, NULL), -1);
+}
+
+/* What was agreed to is made, and nothing else, whatever has happened on the host meanwhile. */
+static void test_only_what_was_agreed_to(void **state)
+{
+	struct gp_changes agreed;
+
+	(void)state;
+	add("a", (struct thing){ 0, 1, -1 });
+	add("b", (struct thing){ 1, 1, -1 });
+	add("note", (struct thing){ 2, 1, -1, .attention = true });
+	host.value[1] = 1;
+	assert_int_equal(run(false), 0);
+	agreed = w.changes;
+	host.value[1] = 5; /* drifts after the plan was shown */
+	assert_int_equal(gp_plan_run(&w.ctx, &w.plan, true, &agreed, &w.changes, &w.err), -1);
+	assert_int_equal(w.err.kind, GP_E_REFUSED);
+	assert_non_null(strstr(w.err.msg, "thing b"));
+	assert_int_equal(host.value[0], 1);
+	assert_int_equal(host.value[1], 5);
+	host.value[0] = 0;
+	host.value[1] = 1;
+	assert_int_equal(gp_plan_run(&w.ctx, &w.plan, true, &agreed, &w.changes, &w.err), 0);
+	assert_int_equal(host.value[0], 1);
+	assert_int_equal(gp_changes_count(&w.changes), 1);
 }
 
 /* A state folder that cannot be written: the change is not made, because its notification could be lost. */
@@ -419,6 +444,7 @@ int main(void)
 		WITH_HOST(test_dry_run_predicts),
 		WITH_HOST(test_interrupted_anywhere),
 		WITH_HOST(test_nobody_watches),
+		WITH_HOST(test_only_what_was_agreed_to),
 		WITH_HOST(test_cannot_write_down),
 	};
 
