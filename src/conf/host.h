@@ -9,6 +9,7 @@ struct gp_host {
 	struct gp_strv packages;
 	bool firewall;
 	bool uv;
+	int64_t redis_maxmemory; /* megabytes; 0: a quarter of the host's memory */
 };
 
 extern const struct gp_key gp_host_keys[];

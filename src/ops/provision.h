@@ -2,6 +2,8 @@
 #ifndef GP_OPS_PROVISION_H
 #define GP_OPS_PROVISION_H
 
+#include <stdint.h>
+
 #include "conf/host.h"
 #include "conf/site.h"
 #include "plan/plan.h"
@@ -22,6 +24,9 @@ int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, str
 int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool ssh_key, struct gp_error *err);
 int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site, bool apply,
 	struct gp_error *err);
+int gp_provision_redis(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_error *err);
+/* Bytes that Redis may fill: of a host with so much memory, or (not 0) as the host's file says. */
+uint64_t gp_redis_maxmemory(uint64_t host_bytes, int64_t megabytes);
 /* The states of a site's units, once systemd has read their files. */
 void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site);
 /* The handlers that run once: after all unit files, and at the very end. */
@@ -36,6 +41,5 @@ const char *gp_deploy_public_key(struct gp_ctx *ctx, const char *user);
 #define GP_RES_RELOAD_UNITS "systemctl daemon-reload"
 #define GP_RES_RELOAD_CADDY "reload caddy"
 #define GP_RES_RESTART_CADDY "restart caddy"
-#define GP_RES_RESTART_REDIS "restart redis-server"
 
 #endif

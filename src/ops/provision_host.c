@@ -52,15 +52,9 @@ static int restart_caddy(struct gp_ctx *ctx, struct gp_error *err)
 	return run_job(ctx, "caddy.service", GP_UNIT_RESTART, err);
 }
 
-static int restart_redis(struct gp_ctx *ctx, struct gp_error *err)
-{
-	return run_job(ctx, "redis-server.service", GP_UNIT_RESTART, err);
-}
-
 static const struct gp_handler handler_daemon_reload = { .run = daemon_reload };
 static const struct gp_handler handler_reload_caddy = { .run = reload_caddy };
 static const struct gp_handler handler_restart_caddy = { .run = restart_caddy };
-static const struct gp_handler handler_restart_redis = { .run = restart_redis };
 
 #define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
 #define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
@@ -83,22 +77,6 @@ static void add_folders(struct gp_ctx *ctx, struct gp_plan *plan)
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		ADD(.type = &gp_folder_type, .name = paths[i], .spec = &plain);
-}
-
-static void add_redis(struct gp_ctx *ctx, struct gp_plan *plan)
-{
-	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true };
-	static const struct gp_redis_server server = { .port = 6379 };
-	static const struct gp_file conf = { .content = gp_data_redis_conf, .owner = "root", .group = "root", .mode = 0644 };
-	static const struct gp_file_line include = { .line = "include /etc/redis/goldpath.conf" };
-
-	ADD(.type = &gp_file_type, .name = "/etc/redis/goldpath.conf", .spec = &conf, .after = { GP_RES_PACKAGES },
-		.notify = GP_RES_RESTART_REDIS);
-	ADD(.type = &gp_file_line_type, .name = "/etc/redis/redis.conf", .spec = &include, .after = { "/etc/redis/goldpath.conf" },
-		.notify = GP_RES_RESTART_REDIS);
-	ADD(.type = &gp_handler_type, .name = GP_RES_RESTART_REDIS, .spec = &handler_restart_redis);
-	ADD(.type = &gp_unit_type, .name = "redis-server.service", .spec = &unit, .after = { GP_RES_PACKAGES });
-	ADD(.type = &gp_redis_type, .name = "PING on 127.0.0.1:6379", .spec = &server, .after = { "redis-server.service" });
 }
 
 static void add_postgres(struct gp_ctx *ctx, struct gp_plan *plan)
@@ -233,7 +211,7 @@ int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 	add_packages(ctx, plan, host);
 	add_folders(ctx, plan);
 	ADD(.type = &gp_user_type, .name = host->deploy_user, .spec = SPEC(struct gp_user, .user = host->deploy_user, .home = home));
-	add_redis(ctx, plan);
+	GP_TRY(gp_provision_redis(ctx, plan, host, err));
 	add_postgres(ctx, plan);
 	add_caddy(ctx, plan);
 	add_helpers(ctx, plan);

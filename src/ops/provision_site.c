@@ -132,11 +132,21 @@ static int add_dotenv(struct gp_ctx *ctx, struct gp_plan *plan, const char *depl
 	return 0;
 }
 
+/* What gunicorn and Celery can have open (each thread one), twice, since two releases overlap in a deploy; and some for manage.py. */
+static int connections(const struct gp_site *site)
+{
+	int64_t at_once = site->gunicorn.workers * site->gunicorn.threads;
+
+	if (site->celery.enabled)
+		at_once += site->celery.concurrency + 2; /* the worker itself and beat */
+	return (int)(2 * at_once + 10);
+}
+
 static void add_database(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p)
 {
 	const struct gp_pg_role *role = SPEC(struct gp_pg_role, .role = site->database.user, .env_path = p->env,
 		.password_key = "DJANGO_DB_PASSWORD", .host = site->database.host, .port = (int)site->database.port,
-		.login_dbname = site->database.name);
+		.login_dbname = site->database.name, .connections = connections(site), .local = gp_site_database_is_local(site));
 	const char *role_name = gp_sprintf(ctx->arena, "role %s", site->database.user);
 	const char *database_name = gp_sprintf(ctx->arena, "%s", site->database.name);
 

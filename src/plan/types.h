@@ -93,6 +93,8 @@ struct gp_pg_role {
 	const char *role, *env_path, *password_key, *host;
 	const char *login_dbname; /* the login is tried over TCP once this database exists */
 	int port;
+	int connections; /* at most so many at a time */
+	bool local;      /* on this host's server, whose superuser answers questions */
 };
 extern const struct gp_resource_type gp_pg_role_type;
 
@@ -106,11 +108,20 @@ extern const struct gp_resource_type gp_pg_database_type;
 /* A login as the site will do it: host, port, role, database, password out of the environment file. Nothing to apply. */
 extern const struct gp_resource_type gp_pg_login_type;
 
-/* Redis answers PING and listens on loopback only. */
+/* Redis answers PING, listens on loopback only, and runs with these settings, which it reads when it starts. */
+struct gp_redis_setting {
+	const char *key, *value;  /* as CONFIG GET says it */
+	const char *packaged;     /* the value in the distribution's redis.conf */
+};
 struct gp_redis_server {
 	int port;
+	const struct gp_redis_setting *settings;
+	size_t n;
+	const char *told_by; /* the file that says the same to a Redis that starts */
 };
 extern const struct gp_resource_type gp_redis_type;
+/* The same for settings that a running Redis can take; nothing else is looked at. */
+extern const struct gp_resource_type gp_redis_live_type;
 
 /* UFW: default deny incoming, these TCP ports open, enabled. Rules of others are left alone. */
 struct gp_firewall {

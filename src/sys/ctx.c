@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "sys/pg.h"
 #include "sys/unit.h"
 
 void gp_ctx_init(struct gp_ctx *ctx, struct gp_arena *arena)
@@ -24,6 +25,21 @@ void gp_ctx_close(struct gp_ctx *ctx)
 {
 	gp_bus_close(ctx->bus_or_null);
 	ctx->bus_or_null = NULL;
+	gp_pg_close(ctx->admin_or_null);
+	ctx->admin_or_null = NULL;
+}
+
+int gp_ctx_admin(struct gp_ctx *ctx, int port, struct gp_pg **ret, struct gp_error *err)
+{
+	if (ctx->admin_or_null && (ctx->admin_port != port || !gp_pg_usable(ctx->admin_or_null))) {
+		gp_pg_close(ctx->admin_or_null);
+		ctx->admin_or_null = NULL;
+	}
+	if (!ctx->admin_or_null)
+		GP_TRY(gp_pg_open_admin(port, "postgres", &ctx->admin_or_null, err));
+	ctx->admin_port = port;
+	*ret = ctx->admin_or_null;
+	return 0;
 }
 
 int gp_ctx_bus(struct gp_ctx *ctx, struct gp_bus **ret, struct gp_error *err)

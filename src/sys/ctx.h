@@ -10,6 +10,7 @@
 struct gp_arena;
 struct gp_bus;
 struct gp_error;
+struct gp_pg;
 
 struct gp_ctx {
 	struct gp_arena *arena;      /* lives as long as the command */
@@ -18,10 +19,16 @@ struct gp_ctx {
 	const char *command;         /* what was asked for, for lock files: "deploy acme-kitchens" */
 	const char *etc_dir, *state_dir, *lock_dir, *sites_dir; /* /etc/goldpath, /var/lib/goldpath, /run/goldpath, /srv/sum */
 	struct gp_bus *bus_or_null;
+	struct gp_pg *admin_or_null; /* to Postgres, as its superuser */
+	int admin_port;
 };
 
 void gp_ctx_init(struct gp_ctx *ctx, struct gp_arena *arena);
 void gp_ctx_close(struct gp_ctx *ctx);
+
+/* The superuser's connection to the database `postgres` of the server on that port: one for all who ask, opened anew where the server has
+ * ended it. Not to be closed. */
+int gp_ctx_admin(struct gp_ctx *ctx, int port, struct gp_pg **ret, struct gp_error *err);
 
 /* The bus, connected. */
 int gp_ctx_bus(struct gp_ctx *ctx, struct gp_bus **ret, struct gp_error *err);

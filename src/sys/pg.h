@@ -19,12 +19,15 @@ struct gp_pg_login {
 
 /*
  * Connect. Every statement on the connection has a time limit (statement_timeout 60 s). The failure says what is wrong and what
- * to look at: server down (`systemctl status postgresql`), password refused, no such role or database, too many clients.
+ * to look at: server down (`systemctl status postgresql`), password refused (err->sys_errno is EACCES then), no such role or
+ * database, too many clients.
  */
 int gp_pg_open(const struct gp_pg_login *login, struct gp_pg **ret, struct gp_error *err);
 /* As the superuser: role postgres over the local socket, by peer authentication (acts as user postgres while connecting). */
 int gp_pg_open_admin(int port, const char *dbname, struct gp_pg **ret, struct gp_error *err);
-void gp_pg_close(struct gp_pg *pg);
+void gp_pg_close(struct gp_pg *pg); /* NULL is fine */
+/* Is an idle connection still good for a statement? The server may have been restarted since the last one. */
+bool gp_pg_usable(const struct gp_pg *pg);
 void gp_pg_closep(struct gp_pg **pg);
 #define GP_AUTO_PG __attribute__((cleanup(gp_pg_closep))) struct gp_pg *
 

@@ -232,3 +232,48 @@ int gp_redis_config(const char *host, int port, int timeout_ms, struct gp_arena 
 	*ret = reply->elements ? gp_strdup(arena, reply->element[1]->str) : NULL;
 	return 0;
 }
+
+int gp_redis_config_set(const char *host, int port, int timeout_ms, const char *key, const char *value, struct gp_error *err)
+{
+	AUTO_SESSION s = { 0 };
+	AUTO_REPLY reply = NULL;
+
+	GP_TRY(session_begin(&s, host, port, timeout_ms, err));
+	GP_TRY_TO(err, ask(&s, (const char *const[]){ "CONFIG", "SET", key, value }, 4, &reply, err), "set %s to %s", key, value);
+	return reply->type == REDIS_REPLY_STATUS ? 0 : not_redis(&s, err);
+}
+
+int gp_redis_info(const char *host, int port, int timeout_ms, struct gp_arena *arena, const char *section, const char *field,
+	const char **ret, struct gp_error *err)
+{
+	AUTO_SESSION s = { 0 };
+	AUTO_REPLY reply = NULL;
+	const char *prefix = gp_sprintf(arena, "%s:", field);
+	struct gp_strv lines;
+
+	GP_TRY(session_begin(&s, host, port, timeout_ms, err));
+	GP_TRY(ask(&s, (const char *const[]){ "INFO", section }, 2, &reply, err));
+	/* a bulk string; a verbatim one by RESP3, which is not spoken here */
+	if (reply->type != REDIS_REPLY_STRING)
+		return not_redis(&s, err);
+	*ret = NULL;
+	lines = gp_lines(arena, reply->str);
+	for (size_t i = 0; i < lines.n; i++)
+		if (gp_starts_with(lines.v[i], prefix))
+			*ret = gp_trim(arena, lines.v[i] + strlen(prefix));
+	return 0;
+}
+
+int gp_redis_flush(const char *host, int port, int timeout_ms, int number, struct gp_error *err)
+{
+	AUTO_SESSION s = { 0 };
+	AUTO_REPLY selected = NULL;
+	AUTO_REPLY flushed = NULL;
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", number);
+	GP_TRY(session_begin(&s, host, port, timeout_ms, err));
+	GP_TRY(ask(&s, (const char *const[]){ "SELECT", text }, 2, &selected, err));
+	GP_TRY(ask(&s, (const char *const[]){ "FLUSHDB" }, 1, &flushed, err));
+	return selected->type == REDIS_REPLY_STATUS && flushed->type == REDIS_REPLY_STATUS ? 0 : not_redis(&s, err);
+}

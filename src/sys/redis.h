@@ -16,4 +16,14 @@ int gp_redis_ping(const char *host, int port, const char *password, int timeout_
 int gp_redis_config(const char *host, int port, int timeout_ms, struct gp_arena *arena, const char *key, const char **ret,
 	struct gp_error *err);
 
+/* CONFIG SET key value, in the running server only. */
+int gp_redis_config_set(const char *host, int port, int timeout_ms, const char *key, const char *value, struct gp_error *err);
+
+/* One field of INFO, e.g. section "persistence", field "aof_rewrite_in_progress"; NULL where there is no such field. */
+int gp_redis_info(const char *host, int port, int timeout_ms, struct gp_arena *arena, const char *section, const char *field,
+	const char **ret, struct gp_error *err);
+
+/* FLUSHDB of one database number. */
+int gp_redis_flush(const char *host, int port, int timeout_ms, int number, struct gp_error *err);
+
 #endif

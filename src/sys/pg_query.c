@@ -1,0 +1,244 @@
+/*
+ * Postgres by libpq: statements and quoting. Non-blocking under a deadline of its own: a stopped server does not keep its own
+ * statement_timeout.
+ */
+#include <libpq-fe.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "sys/library.h"
+#include "sys/pg.h"
+#include "sys/pg_connection.h"
+
+#define FUNCTIONS(X) \
+	X(PQclear, clear) \
+	X(PQconsumeInput, consumeInput) \
+	X(PQencryptPasswordConn, encryptPasswordConn) \
+	X(PQescapeIdentifier, escapeIdentifier) \
+	X(PQescapeLiteral, escapeLiteral) \
+	X(PQflush, flush) \
+	X(PQfreemem, freemem) \
+	X(PQgetResult, getResult) \
+	X(PQgetisnull, getisnull) \
+	X(PQgetvalue, getvalue) \
+	X(PQisBusy, isBusy) \
+	X(PQnfields, nfields) \
+	X(PQntuples, ntuples) \
+	X(PQresultErrorField, resultErrorField) \
+	X(PQresultStatus, resultStatus) \
+	X(PQsendQuery, sendQuery) \
+	X(PQsendQueryParams, sendQueryParams) \
+	X(PQsocket, socket) \
+	X(PQstatus, status)
+
+GP_LIBRARY(libpq, "libpq.so.5", FUNCTIONS)
+
+int gp_pg_load_query(struct gp_error *err)
+{
+	return load_libpq(err);
+}
+
+enum { STATEMENT_S = 60, GRACE_S = 5 }; /* grace: the server's own time limit is to speak first */
+
+static void clear_result(PGresult **result)
+{
+	libpq.clear(*result);
+}
+#define AUTO_RESULT __attribute__((cleanup(clear_result))) PGresult *
+
+static const char *hint_for(const char *state)
+{
+	static const struct {
+		const char *state, *hint;
+	} hints[] = {
+		{ "57014", "something may hold a lock: see pg_stat_activity" },
+		{ "55P03", "something holds a lock: see pg_stat_activity" },
+		{ "55006", "see who uses it in pg_stat_activity" },
+		{ "53100", "the disk is full: df -h" },
+		{ "57P01", GP_PG_LOOK },
+	};
+
+	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+		if (gp_streq(state, hints[i].state))
+			return hints[i].hint;
+	return NULL;
+}
+
+static int lost(struct gp_pg *pg, struct gp_error *err)
+{
+	pg->broken = true;
+	gp_fail(err, GP_E_FAILED, "the connection to Postgres is lost");
+	return gp_hint(err, GP_PG_LOOK);
+}
+
+static int failed(struct gp_pg *pg, const PGresult *result, struct gp_error *err)
+{
+	const char *state = libpq.resultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *primary = libpq.resultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *detail = libpq.resultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+	const char *hint = libpq.resultErrorField(result, PG_DIAG_MESSAGE_HINT);
+	const char *near;
+
+	if (!state || !primary)
+		return lost(pg, err);
+	/* A syntax error quotes the statement, which may hold a verifier; a broken value (22, 23) is quoted in the detail. */
+	near = gp_streq(state, "42601") ? strstr(primary, " at or near \"") : NULL;
+	gp_fail(err, GP_E_FAILED, "Postgres: %.*s", (int)(near ? (size_t)(near - primary) : strlen(primary)), primary);
+	if (detail && !gp_starts_with(state, "22") && !gp_starts_with(state, "23") && !gp_starts_with(state, "42"))
+		gp_detail(err, detail, strlen(detail));
+	if (!hint)
+		hint = hint_for(state);
+	if (libpq.status(pg->conn) == CONNECTION_BAD)
+		pg->broken = true;
+	return hint ? gp_hint(err, "%s", hint) : -1;
+}
+
+/* The next result of the statement under way, NULL after the last one. */
+static int next_result(struct gp_pg *pg, int64_t deadline, PGresult **ret, struct gp_error *err)
+{
+	int unsent;
+
+	while ((unsent = libpq.flush(pg->conn)) > 0 || libpq.isBusy(pg->conn)) {
+		if (!gp_pg_wait(libpq.socket(pg->conn), (short)(POLLIN | (unsent > 0 ? POLLOUT : 0)), deadline)) {
+			pg->broken = true;
+			gp_fail(err, GP_E_FAILED, "Postgres did not answer within %d s", STATEMENT_S + GRACE_S);
+			return gp_hint(err, "is it overloaded or stopped? " GP_PG_LOOK);
+		}
+		if (!libpq.consumeInput(pg->conn))
+			return lost(pg, err);
+	}
+	*ret = libpq.getResult(pg->conn);
+	return 0;
+}
+
+/*
+ * Read all that belongs to the statement, so that the connection is good for the next one. Of several results the last one counts,
+ * as with psql; but a server that says why it hangs up is not to be drowned out by the connection's end.
+ */
+static int collect(struct gp_pg *pg, PGresult **ret, struct gp_error *err)
+{
+	int64_t deadline = gp_mono_ms() + (int64_t)(STATEMENT_S + GRACE_S) * 1000;
+	AUTO_RESULT last = NULL;
+
+	for (;;) {
+		PGresult *result = NULL;
+		ExecStatusType status;
+
+		if (next_result(pg, deadline, &result, err) < 0)
+			return last && libpq.resultStatus(last) == PGRES_FATAL_ERROR ? failed(pg, last, err) : -1;
+		if (!result)
+			break;
+		status = libpq.resultStatus(result);
+		if (last && libpq.resultStatus(last) == PGRES_FATAL_ERROR) {
+			libpq.clear(result);
+			continue;
+		}
+		libpq.clear(last);
+		last = result;
+		if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
+			pg->broken = true;
+			return gp_fail(err, GP_E_FAILED, "COPY is not possible here");
+		}
+	}
+	if (!last)
+		return lost(pg, err);
+	switch (libpq.resultStatus(last)) {
+	case PGRES_COMMAND_OK:
+	case PGRES_TUPLES_OK:
+	case PGRES_EMPTY_QUERY:
+		*ret = last;
+		last = NULL;
+		return 0;
+	default:
+		return failed(pg, last, err);
+	}
+}
+
+static int query(struct gp_pg *pg, const char *sql, const char *const *params, size_t n, PGresult **ret, struct gp_error *err)
+{
+	if (pg->broken || !libpq.sendQueryParams(pg->conn, sql, (int)n, NULL, params, NULL, NULL, 0))
+		return lost(pg, err);
+	return collect(pg, ret, err);
+}
+
+int gp_pg_value(struct gp_pg *pg, struct gp_arena *arena, const char *sql, const char *const *params, size_t n, const char **ret,
+	struct gp_error *err)
+{
+	AUTO_RESULT result = NULL;
+
+	GP_TRY(query(pg, sql, params, n, &result, err));
+	*ret = libpq.ntuples(result) > 0 && libpq.nfields(result) > 0 && !libpq.getisnull(result, 0, 0)
+		? gp_strdup(arena, libpq.getvalue(result, 0, 0))
+		: NULL;
+	return 0;
+}
+
+int gp_pg_rows(struct gp_pg *pg, struct gp_arena *arena, const char *sql, const char *const *params, size_t n,
+	const char *const **ret_cells, size_t *ret_rows, size_t *ret_columns, struct gp_error *err)
+{
+	AUTO_RESULT result = NULL;
+	const char **cells;
+	int rows, columns;
+
+	GP_TRY(query(pg, sql, params, n, &result, err));
+	rows = libpq.ntuples(result);
+	columns = libpq.nfields(result);
+	cells = gp_alloc_array(arena, (size_t)rows * (size_t)columns + 1, sizeof(*cells));
+	for (int r = 0; r < rows; r++)
+		for (int c = 0; c < columns; c++)
+			if (!libpq.getisnull(result, r, c))
+				cells[(size_t)r * (size_t)columns + (size_t)c] = gp_strdup(arena, libpq.getvalue(result, r, c));
+	*ret_cells = cells;
+	*ret_rows = (size_t)rows;
+	*ret_columns = (size_t)columns;
+	return 0;
+}
+
+int gp_pg_exec(struct gp_pg *pg, const char *sql, struct gp_error *err)
+{
+	AUTO_RESULT result = NULL;
+
+	/* The simple protocol: utility commands of every kind go through it. */
+	if (pg->broken || !libpq.sendQuery(pg->conn, sql))
+		return lost(pg, err);
+	return collect(pg, &result, err);
+}
+
+/* ---- quoting ------------------------------------------------------------------------------------------------------- */
+
+/* Hand text that libpq allocated to the arena. */
+static int keep(struct gp_arena *arena, char *quoted, const char *what, const char **ret, struct gp_error *err)
+{
+	if (!quoted) /* libpq's own message would show the text */
+		return gp_fail(err, GP_E_FAILED, "cannot quote the %s for Postgres: it is not valid UTF-8", what);
+	*ret = gp_strdup(arena, quoted);
+	explicit_bzero(quoted, strlen(quoted));
+	libpq.freemem(quoted);
+	return 0;
+}
+
+int gp_pg_identifier(struct gp_pg *pg, struct gp_arena *arena, const char *name, const char **ret, struct gp_error *err)
+{
+	return keep(arena, libpq.escapeIdentifier(pg->conn, name, strlen(name)), "name", ret, err);
+}
+
+int gp_pg_literal(struct gp_pg *pg, struct gp_arena *arena, const char *text, const char **ret, struct gp_error *err)
+{
+	return keep(arena, libpq.escapeLiteral(pg->conn, text, strlen(text)), "text", ret, err);
+}
+
+int gp_pg_scram(struct gp_pg *pg, struct gp_arena *arena, const char *role, const char *password, const char **ret,
+	struct gp_error *err)
+{
+	/* The algorithm is named, not asked for: password_encryption may still say md5 on a host that was upgraded. */
+	char *verifier = libpq.encryptPasswordConn(pg->conn, password, role, "scram-sha-256");
+
+	if (!verifier)
+		return gp_fail(err, GP_E_FAILED, "cannot compute the SCRAM verifier of role '%s'", role);
+	return keep(arena, verifier, "verifier", ret, err);
+}
