@@ -1,4 +1,4 @@
-/* What listens on this host: the kernel's socket tables, and the processes whose descriptors point at those sockets. */
+/* What listens on this host: the kernel's list (by sock_diag, or from /proc where that is not offered), and the processes whose descriptors point at those sockets. */
 #include "sys/net.h"
 
 #include <arpa/inet.h>
@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "sys/net_diag.h"
 
 struct entry {
 	struct gp_listener listener; /* first: what is sorted and copied out */
@@ -57,6 +58,26 @@ static bool parse_hex(const char *text, size_t digits, uint32_t *ret)
 	return true;
 }
 
+/* An address as the kernel keeps it, in network order: 4 or 16 bytes. */
+static bool set_endpoint(struct gp_listener *ret, bool v6, const void *address, uint16_t port)
+{
+	ret->port = port;
+	ret->v6 = v6;
+	if (v6) {
+		struct in6_addr a;
+
+		memcpy(&a, address, sizeof(a));
+		/* ::ffff:127.0.0.1, as Java binds it, is reachable from no further away than 127.0.0.1 */
+		ret->loopback = IN6_IS_ADDR_LOOPBACK(&a) || (IN6_IS_ADDR_V4MAPPED(&a) && a.s6_addr[12] == 127);
+	} else {
+		uint32_t a;
+
+		memcpy(&a, address, sizeof(a));
+		ret->loopback = ntohl(a) >> 24 == 127;
+	}
+	return inet_ntop(v6 ? AF_INET6 : AF_INET, address, ret->address, sizeof(ret->address)) != NULL;
+}
+
 /* "0100007F:1F90". The kernel prints each 32-bit word of the address as it lies in memory: read back, it is in network order. */
 static bool parse_endpoint(const char *text, bool v6, struct gp_listener *ret)
 {
@@ -70,18 +91,7 @@ static bool parse_endpoint(const char *text, bool v6, struct gp_listener *ret)
 			return false;
 	if (text[words * 8] != ':' || !parse_hex(text + words * 8 + 1, 4, &port))
 		return false;
-	ret->port = (uint16_t)port;
-	ret->v6 = v6;
-	if (v6) {
-		struct in6_addr a;
-
-		memcpy(&a, address, sizeof(a));
-		/* ::ffff:127.0.0.1, as Java binds it, is reachable from no further away than 127.0.0.1 */
-		ret->loopback = IN6_IS_ADDR_LOOPBACK(&a) || (IN6_IS_ADDR_V4MAPPED(&a) && a.s6_addr[12] == 127);
-	} else {
-		ret->loopback = ntohl(address[0]) >> 24 == 127;
-	}
-	return inet_ntop(v6 ? AF_INET6 : AF_INET, address, ret->address, sizeof(ret->address)) != NULL;
+	return set_endpoint(ret, v6, address, (uint16_t)port);
 }
 
 /*
@@ -140,6 +150,23 @@ static int read_table(struct table *t, const char *path, bool v6, struct gp_erro
 			add(t, &e);
 	}
 	return ferror(f) ? gp_fail_errno(err, errno, "cannot read %s", path) : 0;
+}
+
+static void add_found(void *arg, bool v6, const void *address, uint16_t port, uint64_t inode)
+{
+	struct entry e = { .inode = inode };
+
+	if (set_endpoint(&e.listener, v6, address, port))
+		add(arg, &e);
+}
+
+static int read_listeners(struct table *t, struct gp_error *err)
+{
+	if (gp_net_diag_listeners(add_found, t) == 0)
+		return 0;
+	t->n = 0;
+	GP_TRY(read_table(t, "/proc/net/tcp", false, err));
+	return read_table(t, "/proc/net/tcp6", true, err);
 }
 
 /* ---- owners -------------------------------------------------------------------------------------------------------- */
@@ -219,8 +246,7 @@ int gp_net_listeners(struct gp_arena *arena, bool with_owner, struct gp_listener
 	struct table t = { .arena = arena };
 	struct gp_listener *listeners;
 
-	GP_TRY(read_table(&t, "/proc/net/tcp", false, err));
-	GP_TRY(read_table(&t, "/proc/net/tcp6", true, err));
+	GP_TRY(read_listeners(&t, err));
 	if (with_owner)
 		find_owners(&t);
 	if (t.n)

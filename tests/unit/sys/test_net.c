@@ -4,10 +4,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -166,6 +172,26 @@ static void test_resolve(void **state)
 	assert_string_equal(addresses, "");
 }
 
+/* From here on the kernel has no sock_diag for this process, like one that was built without it. */
+static void forbid_netlink(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPROTONOSUPPORT),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 ||
+		socket(AF_NETLINK, SOCK_DGRAM, 0) >= 0) {
+		perror("seccomp");
+		abort();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +201,8 @@ int main(void)
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_resolve),
 	};
+	int failed = cmocka_run_group_tests_name("net, by sock_diag", tests, NULL, NULL);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	forbid_netlink();
+	return failed + cmocka_run_group_tests_name("net, from proc", tests, NULL, NULL);
 }

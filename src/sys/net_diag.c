@@ -1,0 +1,74 @@
+/* sock_diag(7): one question for each address family, answered in a few datagrams. */
+#include "sys/net_diag.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "sys/fs.h"
+
+enum { ANSWER_MAX = 32768, ANSWER_TIMEOUT_MS = 2000 };
+
+static int ask(int fd, uint8_t family)
+{
+	const struct {
+		struct nlmsghdr head;
+		struct inet_diag_req_v2 body;
+	} question = {
+		.head = { .nlmsg_len = sizeof(question), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.body = { .sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = 1u << TCP_LISTEN },
+	};
+
+	return send(fd, &question, sizeof(question), 0) == (ssize_t)sizeof(question) ? 0 : -1;
+}
+
+/* 1 there is more to come, 0 that was all, -1 the kernel refuses. */
+static int read_messages(const struct nlmsghdr *head, size_t len, gp_net_diag_found *found, void *arg)
+{
+	for (; NLMSG_OK(head, len); head = NLMSG_NEXT(head, len)) {
+		const struct inet_diag_msg *socket = NLMSG_DATA(head);
+
+		if (head->nlmsg_type == NLMSG_DONE)
+			return 0;
+		if (head->nlmsg_type == NLMSG_ERROR) {
+			const struct nlmsgerr *problem = NLMSG_DATA(head);
+
+			errno = head->nlmsg_len >= NLMSG_LENGTH(sizeof(*problem)) ? -problem->error : EPROTO;
+			return -1;
+		}
+		if (head->nlmsg_len >= NLMSG_LENGTH(sizeof(*socket)) && socket->idiag_state == TCP_LISTEN)
+			found(arg, socket->idiag_family == AF_INET6, socket->id.idiag_src, ntohs(socket->id.idiag_sport), socket->idiag_inode);
+	}
+	return 1;
+}
+
+static int dump(int fd, uint8_t family, gp_net_diag_found *found, void *arg)
+{
+	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
+	int more = ask(fd, family) < 0 ? -1 : 1;
+
+	while (more > 0) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t len = poll(&p, 1, ANSWER_TIMEOUT_MS) > 0 ? recv(fd, answer, sizeof(answer), 0) : -1;
+
+		if (len <= 0)
+			return -1;
+		more = read_messages((const struct nlmsghdr *)(const void *)answer, (size_t)len, found, arg);
+	}
+	return more;
+}
+
+int gp_net_diag_listeners(gp_net_diag_found *found, void *arg)
+{
+	GP_AUTO_FD fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+
+	if (fd < 0 || dump(fd, AF_INET, found, arg) < 0)
+		return -1;
+	return dump(fd, AF_INET6, found, arg);
+}
