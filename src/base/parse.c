@@ -185,6 +185,11 @@ static bool package_ok(const char *s)
 	return shaped(s, LOWER DIGIT, LOWER DIGIT "+.-", 2, 100);
 }
 
+static bool dropin_ok(const char *s)
+{
+	return shaped(s, LOWER UPPER DIGIT, LOWER UPPER DIGIT "._-", 6, 100) && gp_ends_with(s, ".conf");
+}
+
 static bool dbname_ok(const char *s)
 {
 	return shaped(s, LOWER "_", LOWER DIGIT "_", 1, 63);

@@ -27,6 +27,7 @@ struct gp_error;
 	X(relpath, "a path inside the checkout: relative, without '..'")                                                            \
 	X(abspath, "an absolute path without '..', blanks or quotes")                                                               \
 	X(python, "a Python version is 'auto' or like 3.12")                                                                         \
+	X(dropin, "a drop-in is a file name of letters, digits, '.', '_' and '-' that ends in .conf: memory.conf")                   \
 	X(host, "a host is a name or an address, without a port")
 
 enum gp_name_kind {

@@ -77,6 +77,8 @@ const struct gp_key gp_site_keys[] = {
 		.help = "Debian packages that the site's Python code loads, like libmagic1" },
 	{ "build", GP_KEY_ARGVS, AT(build), .def = "[]",
 		.help = "commands run in each new release as the deploy user: [[npm, ci], [npm, run, build]]" },
+	{ "drop_ins", GP_KEY_NAMES, AT(drop_ins), .kind = GP_NAME_dropin, .def = "[]",
+		.help = "drop-ins of the site's units that are yours ([memory.conf]); any other is drift and taken away" },
 	{ "gunicorn", GP_KEY_GROUP, .group = gunicorn_keys, .help = "the application server" },
 	{ "health", GP_KEY_GROUP, .group = health_keys, .help = "how goldpath finds out whether a release works" },
 	{ "sitemap", GP_KEY_NAME, AT(sitemap), .kind = GP_NAME_urlpath, .nullable = true, .def = "/sitemap.xml",
@@ -128,7 +130,7 @@ static int check(const struct gp_site *site, const char *label, struct gp_error 
 {
 	static const char *const reserved[] = { "postgres", "template0", "template1" };
 	/* /srv/sum/bin, and what lies in /var/lib/goldpath and /run/goldpath beside the sites. */
-	static const char *const taken[] = { "bin", "host", "pending", "redis-databases", "uv" };
+	static const char *const taken[] = { "bin", "caddy", "host", "pending", "redis-databases", "unfinished", "uv" };
 
 	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
 		if (gp_streq(site->slug, taken[i]))
@@ -164,6 +166,7 @@ int gp_site_load(struct gp_arena *arena, const char *dir, const char *slug, stru
 	const char *path = gp_sprintf(arena, "%s/sites/%s.yaml", dir, slug);
 	struct gp_site site = { .slug = gp_strdup(arena, slug) };
 
+	GP_TRY_TO(err, gp_name_check(GP_NAME_slug, slug, GP_E_CONFIG, err), "%s", path);
 	GP_TRY(gp_conf_load(arena, path, gp_site_keys, &site, err));
 	derive(arena, &site);
 	GP_TRY(check(&site, path, err));
@@ -177,14 +180,8 @@ int gp_site_list(struct gp_arena *arena, const char *dir, struct gp_strv *ret, s
 
 	GP_TRY(gp_fs_list(arena, gp_sprintf(arena, "%s/sites", dir), &names, err));
 	for (size_t i = 0; i < names.n; i++) {
-		size_t len = strlen(names.v[i]);
-		const char *slug;
-
-		if (names.v[i][0] == '.' || !gp_ends_with(names.v[i], ".yaml"))
-			continue;
-		slug = gp_strndup(arena, names.v[i], len - strlen(".yaml"));
-		GP_TRY_TO(err, gp_name_check(GP_NAME_slug, slug, GP_E_CONFIG, err), "%s/sites/%s", dir, names.v[i]);
-		gp_strv_add(arena, &slugs, slug);
+		if (names.v[i][0] != '.' && gp_ends_with(names.v[i], ".yaml"))
+			gp_strv_add(arena, &slugs, gp_strndup(arena, names.v[i], strlen(names.v[i]) - strlen(".yaml")));
 	}
 	*ret = slugs;
 	return 0;

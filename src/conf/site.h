@@ -22,6 +22,7 @@ struct gp_site {
 	const char *python;       /* "auto" or "3.12" */
 	struct gp_strv packages;
 	struct gp_argvs build;
+	struct gp_strv drop_ins;
 	struct {
 		int64_t workers, threads, timeout; /* timeout in seconds */
 		bool socket;
@@ -48,12 +49,12 @@ struct gp_site {
 
 extern const struct gp_key gp_site_keys[];
 
-/* Load DIR/sites/SLUG.yaml; slug must be valid already. Derived defaults are filled in. */
+/* Load DIR/sites/SLUG.yaml. A name that is no slug is a configuration error. Derived defaults are filled in. */
 int gp_site_load(struct gp_arena *arena, const char *dir, const char *slug, struct gp_site *ret, struct gp_error *err);
 /* The same from text. */
 int gp_site_parse(struct gp_arena *arena, const char *label, const char *slug, const char *text, size_t len, struct gp_site *ret,
 	struct gp_error *err);
-/* The slugs that have a file in DIR/sites, sorted. */
+/* The names that have a file in DIR/sites, sorted: slugs, unless gp_site_load says otherwise. */
 int gp_site_list(struct gp_arena *arena, const char *dir, struct gp_strv *ret, struct gp_error *err);
 
 /* slug with '-' as '_': the name of its database, role and Python project where nothing else is said. */

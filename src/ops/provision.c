@@ -11,20 +11,49 @@
 #include "sys/lock.h"
 #include "sys/unit.h"
 
-static int load_sites(struct gp_ctx *ctx, const struct gp_provision *request, struct gp_site **ret, size_t *ret_n,
-	struct gp_error *err)
+/* What is to be provisioned: the one site, or all whose files can be read. One that cannot stops itself and no other. */
+struct wanted {
+	struct gp_site *sites;
+	size_t n, broken;
+	struct gp_error first; /* why */
+};
+
+static int load_sites(struct gp_ctx *ctx, const struct gp_provision *request, struct wanted *ret, struct gp_error *err)
 {
 	struct gp_strv slugs = { 0 };
+	struct gp_error why;
 
 	if (request->slug)
 		gp_strv_add(ctx->arena, &slugs, request->slug);
 	else
 		GP_TRY(gp_site_list(ctx->arena, ctx->etc_dir, &slugs, err));
-	*ret = gp_alloc_array(ctx->arena, slugs.n + 1, sizeof(**ret));
-	for (size_t i = 0; i < slugs.n; i++)
-		GP_TRY(gp_site_load(ctx->arena, ctx->etc_dir, slugs.v[i], &(*ret)[i], err));
-	*ret_n = slugs.n;
-	return 0;
+	*ret = (struct wanted){ .sites = gp_alloc_array(ctx->arena, slugs.n + 1, sizeof(*ret->sites)) };
+	for (size_t i = 0; i < slugs.n; i++) {
+		if (gp_site_load(ctx->arena, ctx->etc_dir, slugs.v[i], &ret->sites[ret->n], &why) == 0) {
+			ret->n++;
+			continue;
+		}
+		if (ret->broken++ == 0)
+			ret->first = why;
+		if (!request->slug)
+			gp_tell_warn(ctx, "left out: %s", why.msg);
+	}
+	if (!request->slug || !ret->broken)
+		return 0;
+	if (err)
+		*err = ret->first;
+	return -1;
+}
+
+/* The others are done: now say what was left out. */
+static int check_broken(const struct wanted *wanted, struct gp_error *err)
+{
+	if (!wanted->broken)
+		return 0;
+	if (err)
+		*err = wanted->first;
+	return wanted->broken == 1 ? gp_context(err, "everything but one site is as it should be")
+				   : gp_context(err, "everything but %zu sites is as it should be", wanted->broken);
 }
 
 static bool has_name(const struct gp_site *site, const char *name)
@@ -99,30 +128,32 @@ static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struc
 /* A running service is never restarted behind its owner's back: a deploy does that, and proves the result. */
 static void tell_restarts(struct gp_ctx *ctx, const struct gp_changes *changes)
 {
+	static const char *const kinds[] = { "file /etc/systemd/system/sum-", "drop-in of sum-" };
+
 	for (size_t i = 0; i < changes->n; i++)
-		if (changes->v[i].mark == '~' && gp_starts_with(changes->v[i].what, "file /etc/systemd/system/sum-"))
-			gp_tell_note(ctx, "%.*s takes effect at the next deploy, or restart of the unit", (int)strcspn(changes->v[i].what + 5, ":"),
-				changes->v[i].what + 5);
+		for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
+			if (changes->v[i].mark != '+' && changes->v[i].mark != '!' && gp_starts_with(changes->v[i].what, kinds[k]))
+				gp_tell_note(ctx, "%.*s: takes effect at the next deploy, or restart of the unit",
+					(int)strcspn(changes->v[i].what, ":"), changes->v[i].what);
 }
 
 int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, struct gp_changes *ret, struct gp_error *err)
 {
 	GP_AUTO_LOCK lock = { .fd = -1 };
 	struct gp_plan plan = { 0 };
-	struct gp_site *sites;
+	struct wanted wanted;
 	struct gp_host host;
 	struct gp_bus *bus;
-	size_t n;
 
 	GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, &host, err));
-	GP_TRY(load_sites(ctx, request, &sites, &n, err));
-	GP_TRY(check_conflicts(ctx, sites, n, err));
+	GP_TRY(load_sites(ctx, request, &wanted, err));
+	GP_TRY(check_conflicts(ctx, wanted.sites, wanted.n, err));
 	GP_TRY(gp_ctx_bus(ctx, &bus, err));
 	if (request->apply)
 		GP_TRY(gp_lock_take(&lock, ctx->lock_dir, "host", ctx->command, err));
-	GP_TRY(make_plan(ctx, &host, sites, n, request->apply, &plan, err));
+	GP_TRY(make_plan(ctx, &host, wanted.sites, wanted.n, request->apply, &plan, err));
 	GP_TRY(gp_plan_run(ctx, &plan, request->apply, request->only, ret, err));
 	if (request->apply)
 		tell_restarts(ctx, ret);
-	return 0;
+	return request->apply ? check_broken(&wanted, err) : 0;
 }

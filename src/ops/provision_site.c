@@ -25,6 +25,17 @@ static void add_folder(struct gp_ctx *ctx, struct gp_plan *plan, const char *pat
 		.after = { owner });
 }
 
+/* What somebody may lay there beforehand, or an interrupted first run has left. */
+static void add_place(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_paths *p)
+{
+	static const char *const welcome[] = { ".env", ".cache", "backups", "lost+found", "media", "releases", "repo.git", "static", "venvs" };
+	struct gp_vacant *vacant = SPEC(struct gp_vacant, .ours_if = p->state);
+
+	for (size_t i = 0; i < sizeof(welcome) / sizeof(welcome[0]); i++)
+		gp_strv_add(ctx->arena, &vacant->welcome, welcome[i]);
+	ADD(.type = &gp_vacant_type, .name = p->root, .spec = vacant);
+}
+
 static void add_folders(struct gp_ctx *ctx, struct gp_plan *plan, const char *deploy, const struct gp_paths *p)
 {
 	add_folder(ctx, plan, p->root, deploy, deploy, 0755);
@@ -189,6 +200,12 @@ static const char *unit_path(struct gp_ctx *ctx, const char *unit)
 	return gp_sprintf(ctx->arena, "/etc/systemd/system/%s", unit);
 }
 
+static void add_dropins(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p, const char *unit)
+{
+	ADD(.type = &gp_dropins_type, .name = unit, .notify = GP_RES_RELOAD_UNITS,
+		.spec = SPEC(struct gp_dropins, .unit = unit, .allowed = site->drop_ins, .keep = gp_sprintf(ctx->arena, "%s/removed", p->state)));
+}
+
 static int add_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p,
 	struct gp_error *err)
 {
@@ -219,6 +236,9 @@ static int add_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 	const size_t n = sizeof(vars) / sizeof(vars[0]);
 
 	GP_TRY(add_rendered(ctx, plan, unit_path(ctx, p->gunicorn), gp_data_gunicorn_service, vars, n, base, 0644, NULL, err));
+	add_dropins(ctx, plan, site, p, p->gunicorn);
+	add_dropins(ctx, plan, site, p, p->gunicorn_socket);
+	add_dropins(ctx, plan, site, p, p->celery);
 	if (site->gunicorn.socket)
 		GP_TRY(add_rendered(ctx, plan, unit_path(ctx, p->gunicorn_socket), gp_data_gunicorn_socket, vars, n, base, 0644, NULL, err));
 	if (site->celery.enabled)
@@ -323,6 +343,7 @@ int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 	*p = gp_site_paths(ctx, site->slug);
 	if (packages->names.n)
 		ADD(.type = &gp_packages_type, .name = gp_sprintf(ctx->arena, "of %s", site->slug), .spec = packages);
+	add_place(ctx, plan, p);
 	ADD(.type = &gp_user_type, .name = p->run_user, .spec = SPEC(struct gp_user, .user = p->run_user));
 	ADD(.type = &gp_member_type, .name = gp_sprintf(ctx->arena, "%s in %s", deploy, p->run_user),
 		.spec = SPEC(struct gp_member, .user = deploy, .group = p->run_user), .after = { deploy, p->run_user });

@@ -82,6 +82,31 @@ static int owe(struct gp_ctx *ctx, const char *handler, struct gp_error *err)
 	return gp_fs_write(path, "", 0, 0600, (uid_t)-1, (gid_t)-1, err);
 }
 
+/* What says that changes are being made: written before the first, gone after the last. */
+static const char *unfinished_path(struct gp_ctx *ctx)
+{
+	return gp_sprintf(ctx->arena, "%s/unfinished", ctx->state_dir);
+}
+
+static int write_unfinished(struct gp_ctx *ctx, struct gp_error *err)
+{
+	const char *text = gp_sprintf(ctx->arena, "%s, begun %s\n", ctx->command, gp_rfc3339(ctx->arena, gp_now()));
+
+	GP_TRY(gp_fs_mkdirs(ctx->state_dir, err));
+	return gp_fs_write(unfinished_path(ctx), text, strlen(text), 0600, (uid_t)-1, (gid_t)-1, err);
+}
+
+static int tell_unfinished(struct gp_ctx *ctx, struct gp_error *err)
+{
+	const char *text;
+	int there;
+
+	GP_TRY(there = gp_fs_read_nofollow(ctx->arena, unfinished_path(ctx), 4096, &text, NULL, err));
+	if (there)
+		gp_tell_note(ctx, "an earlier run was cut off (%s): going on from what it left", gp_trim(ctx->arena, text));
+	return 0;
+}
+
 static int handler_diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
 {
 	const struct gp_handler *handler = resource->spec;
@@ -108,7 +133,7 @@ const struct gp_resource_type gp_handler_type = { .name = "run", .diff = handler
 struct walk {
 	const struct gp_plan *plan;
 	bool *changed;
-	bool apply;
+	bool apply, applied;
 	const struct gp_changes *only;
 	struct gp_changes *all;
 };
@@ -225,7 +250,12 @@ static int visit(struct gp_ctx *ctx, struct walk *w, size_t at, struct gp_error 
 	if (w->apply)
 		GP_TRY(check_agreed(w, &found, err));
 	report(ctx, w, &found);
-	return w->changed[at] && w->apply ? apply_one(ctx, r, err) : 0;
+	if (!w->changed[at] || !w->apply)
+		return 0;
+	if (!w->applied)
+		GP_TRY(write_unfinished(ctx, err));
+	w->applied = true;
+	return apply_one(ctx, r, err);
 }
 
 int gp_plan_run(struct gp_ctx *ctx, const struct gp_plan *plan, bool apply, const struct gp_changes *only, struct gp_changes *ret,
@@ -233,14 +263,16 @@ int gp_plan_run(struct gp_ctx *ctx, const struct gp_plan *plan, bool apply, cons
 {
 	struct gp_changes all = { 0 };
 	struct walk w = { .plan = plan, .apply = apply, .only = only, .all = &all };
+	int result = 0;
 
 	w.changed = gp_alloc_array(ctx->arena, plan->n + 1, sizeof(*w.changed));
-	for (size_t i = 0; i < plan->n; i++) {
-		if (visit(ctx, &w, i, err) < 0) {
-			*ret = all;
-			return -1;
-		}
-	}
+	if (apply)
+		GP_TRY(tell_unfinished(ctx, err));
+	for (size_t i = 0; i < plan->n && result == 0; i++)
+		result = visit(ctx, &w, i, err);
 	*ret = all;
-	return 0;
+	/* One that failed has said so itself. */
+	if (apply && gp_fs_remove(unfinished_path(ctx), result < 0 ? NULL : err) < 0)
+		return -1;
+	return result;
 }

@@ -4,7 +4,7 @@
  * what still differs then is an error, so "0 changes" is a fact that was read and not a hope.
  *
  * It can be killed anywhere: every diff starts from what is, and a notification that is owed (reload Caddy) is on disk before the
- * change that owes it is made.
+ * change that owes it is made. A walk that was cut off has left a note, and the next one says so.
  */
 #ifndef GP_PLAN_PLAN_H
 #define GP_PLAN_PLAN_H

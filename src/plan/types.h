@@ -88,6 +88,21 @@ struct gp_unit {
 };
 extern const struct gp_resource_type gp_unit_type;
 
+/* The drop-ins of a unit: none but these. */
+struct gp_dropins {
+	const char *unit;
+	struct gp_strv allowed; /* file names */
+	const char *keep;       /* the folder that those taken away go to */
+};
+extern const struct gp_resource_type gp_dropins_type;
+
+/* A folder that is not there, or ours, or holds nothing but what is welcome. Its name is the path. Refused otherwise; nothing to apply. */
+struct gp_vacant {
+	const char *ours_if; /* this exists */
+	struct gp_strv welcome;
+};
+extern const struct gp_resource_type gp_vacant_type;
+
 /* A Postgres role that can log in with the password in an environment file, and owns nothing by being a superuser. */
 struct gp_pg_role {
 	const char *role, *env_path, *password_key, *host;

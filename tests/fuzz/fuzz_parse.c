@@ -29,7 +29,7 @@ static void must(int truth, const char *kind, const char *what)
 static const char *const never[] = {
 	[GP_NAME_slug] = "./\\\"'`$;:@_", [GP_NAME_domain] = "/\\\"'`$;:@_{}*", [GP_NAME_ref] = "~^:?*[\\",
 	[GP_NAME_repo] = "\"'\\`$;|&<>", [GP_NAME_module] = "/\\\"'`$;:@-()", [GP_NAME_wsgi] = "/\\\"'`$;@-()",
-	[GP_NAME_user] = "./\\\"'`$;:@", [GP_NAME_package] = "/\\\"'`$;:@=_", [GP_NAME_dbname] = "./\\\"'`$;:@-",
+	[GP_NAME_dropin] = "/\\\"'`$;:@", [GP_NAME_user] = "./\\\"'`$;:@", [GP_NAME_package] = "/\\\"'`$;:@=_", [GP_NAME_dbname] = "./\\\"'`$;:@-",
 	[GP_NAME_envkey] = "./\\\"'`$;:@-=", [GP_NAME_urlpath] = "\"'`\\{}#", [GP_NAME_relpath] = "\"'`\\{}",
 	[GP_NAME_abspath] = "\"'`\\{}", [GP_NAME_python] = "/\\\"'`$;:@-", [GP_NAME_host] = "/\\\"'`$;@[]",
 };

@@ -103,6 +103,8 @@ static void test_system_names(void **state)
 	(void)state;
 	check(GP_NAME_user, NAMES("a", "_x", "www-data", "acme_1", A30 "a"),
 		NAMES("", A30 "aa", "-a", "1a", "Root", "a.b", "a b", "a:b", "a$", "root\n", "../x"));
+	check(GP_NAME_dropin, NAMES("memory.conf", "10-limits.conf", "a.conf", "A_b.c.conf"),
+		NAMES("", ".conf", "a", "a.con", ".a.conf", "../a.conf", "a/b.conf", "a b.conf", "-a.conf", "a.conf "));
 	check(GP_NAME_package, NAMES("gcc", "g++", "libpq5", "python3.11-venv", "0ad", "7z"),
 		NAMES("", "a", "-y", "--purge", "+x", ".x", "Gcc", "a_b", "gcc=1", "gcc/sid", "gcc:i386", "./x.deb", "/tmp/x.deb",
 			"a b", "gcc-\n"));

@@ -279,7 +279,10 @@ static void test_load_and_list(void **state)
 	assert_int_equal(gp_site_load(arena, scratch, "none", &site, &err), -1);
 	assert_int_equal(err.kind, GP_E_CONFIG);
 	put(at("sites/Bad_Name.yaml"), BASE);
-	assert_int_equal(gp_site_list(arena, scratch, &slugs, &err), -1);
+	assert_int_equal(gp_site_list(arena, scratch, &slugs, &err), 0);
+	assert_string_equal(gp_strv_join(arena, &slugs, "|"), "Bad_Name|acme-kitchens|zeta");
+	assert_int_equal(gp_site_load(arena, scratch, "Bad_Name", &site, &err), -1);
+	assert_int_equal(err.kind, GP_E_CONFIG);
 	assert_non_null(strstr(err.msg, "Bad_Name"));
 }
 

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdbool.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -24,6 +26,7 @@ enum { THINGS = 8 };
 static struct {
 	int value[THINGS];
 	int applies, diffs, handled;
+	bool kill;         /* the next apply ends the process */
 	int fail_at;       /* the n-th apply (or handler run) fails; 0: none */
 	bool half;         /* ... after it has done its work */
 	bool handler_needed;
@@ -40,6 +43,8 @@ struct thing {
 static int may_fail(struct gp_error *err)
 {
 	host.applies++;
+	if (host.kill)
+		raise(SIGKILL);
 	return host.fail_at && host.applies == host.fail_at ? gp_fail(err, GP_E_FAILED, "cut off at %d", host.applies) : 0;
 }
 
@@ -109,7 +114,7 @@ static void told(void *arg, const struct gp_event *event)
 {
 	struct world *world = arg;
 
-	assert_int_equal(event->kind, GP_EVENT_CHANGE);
+	assert_true(event->kind == GP_EVENT_CHANGE || gp_starts_with(event->text, "an earlier run was cut off"));
 	assert_non_null(event->text);
 	world->told++;
 }
@@ -180,7 +185,7 @@ static void test_only_what_differs(void **state)
 	assert_int_equal(host.applies, 2);
 	w.plan.n = 0;
 	assert_int_equal(run(true), 0); /* nothing to do is fine */
-	assert_int_equal(entries(at("state")), -1); /* and nothing was written down that nobody needs */
+	assert_int_equal(entries(at("state")), 0); /* and nothing was written down that nobody needs */
 }
 
 static void test_order_is_explicit(void **state)
@@ -392,6 +397,37 @@ static void test_nobody_watches(void **state)
 	assert_int_equal(gp_plan_run(&w.ctx, &w.plan, true, NULL, &w.changes, NULL), -1);
 }
 
+/* A run that is killed says nothing; the next one does. */
+static void test_cut_off(void **state)
+{
+	pid_t child;
+	int status;
+
+	(void)state;
+	add("a", (struct thing){ 0, 1, -1 });
+	child = fork();
+	if (child == 0) {
+		host.kill = true;
+		run(true);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	w.told = 0;
+	assert_int_equal(run(true), 0);
+	assert_int_equal(w.told, 2); /* that it was cut off, and the change */
+	assert_int_equal(run(true), 0);
+	assert_int_equal(w.told, 2);
+	/* one that fails has said so itself */
+	host.value[0] = 0;
+	host.fail_at = host.applies + 1;
+	assert_int_equal(run(true), -1);
+	host.fail_at = 0;
+	w.told = 0;
+	assert_int_equal(run(true), 0);
+	assert_int_equal(w.told, 1);
+}
+
 /* What was agreed to is made, and nothing else, whatever has happened on the host meanwhile. */
 static void test_only_what_was_agreed_to(void **state)
 {
@@ -444,6 +480,7 @@ int main(void)
 		WITH_HOST(test_dry_run_predicts),
 		WITH_HOST(test_interrupted_anywhere),
 		WITH_HOST(test_nobody_watches),
+		WITH_HOST(test_cut_off),
 		WITH_HOST(test_only_what_was_agreed_to),
 		WITH_HOST(test_cannot_write_down),
 	};

@@ -32,6 +32,8 @@ static int begin(void **state)
 	arena = gp_arena_new();
 	gp_ctx_init(&ctx, arena);
 	ctx.state_dir = gp_strdup(arena, at("state"));
+	if (mkdir(ctx.state_dir, 0700) < 0)
+		return -1;
 	me = gp_account_name(arena, geteuid());
 	if (gp_account_get(arena, me, &account, NULL) < 0)
 		return -1;
@@ -44,6 +46,12 @@ static int finish(void **state)
 {
 	gp_arena_free(arena);
 	return scratch_end(state);
+}
+
+/* What the test itself has laid into its folder. */
+static int things(void)
+{
+	return entries(scratch) - 1;
 }
 
 /* Run a plan of one; what it changed, without the path, or "error". */
@@ -116,7 +124,7 @@ static void test_file(void **state)
 	}
 	spec.content = "";
 	assert_mends(&gp_file_type, path, &spec, "~ content");
-	assert_int_equal(entries(scratch), 1);
+	assert_int_equal(things(), 1);
 }
 
 static void test_file_in_the_place_of_something(void **state)
@@ -147,7 +155,7 @@ static void test_file_in_the_place_of_something(void **state)
 	spec.owner = me;
 	spec.group = "goldpath-nobodies";
 	assert_refuses(&gp_file_type, path, &spec, GP_E_FAILED, "there is no group 'goldpath-nobodies'");
-	assert_int_equal(entries(scratch), 1);
+	assert_int_equal(things(), 1);
 }
 
 static int refuse(void *arg, const char *candidate, struct gp_error *e)
@@ -164,12 +172,12 @@ static void test_file_checked(void **state)
 
 	(void)state;
 	assert_refuses(&gp_file_type, path, &bad, GP_E_CHECK, "visudo says no");
-	assert_int_equal(entries(scratch), 0);
+	assert_int_equal(things(), 0);
 	assert_mends(&gp_file_type, path, &good, "+");
 	assert_refuses(&gp_file_type, path, &bad, GP_E_CHECK, "visudo says no");
 	assert_string_equal(said(path), "good\n");
 	assert_int_equal(mode_of(path), 0440);
-	assert_int_equal(entries(scratch), 1);
+	assert_int_equal(things(), 1);
 }
 
 static void test_file_line(void **state)
@@ -207,7 +215,7 @@ static void test_file_line(void **state)
 	/* bytes behind a NUL would be lost: left alone */
 	put_bytes(path, "a\n\0b\n", 5, 0644);
 	assert_refuses(&gp_file_line_type, path, &spec, GP_E_CONFIG, "no text");
-	assert_int_equal(entries(scratch), 1);
+	assert_int_equal(things(), 1);
 }
 
 /* A file that is a symlink into a folder kept under version control stays one. */
@@ -244,7 +252,7 @@ static void test_link(void **state)
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(mkdir(path, 0755), 0);
 	assert_refuses(&gp_link_type, path, &spec, GP_E_REFUSED, "is no symlink");
-	assert_int_equal(entries(scratch), 1);
+	assert_int_equal(things(), 1);
 }
 
 static void test_folder(void **state)
@@ -268,9 +276,52 @@ static void test_folder(void **state)
 	put(at("file"), "mine");
 	assert_refuses(&gp_folder_type, gp_strdup(arena, at("file")), &spec, GP_E_REFUSED, "is a file where a folder belongs");
 	assert_int_equal(symlink("folder", at("link")), 0);
-	assert_refuses(&gp_folder_type, gp_strdup(arena, at("link")), &spec, GP_E_REFUSED, "is a symlink where a folder belongs");
+	assert_refuses(&gp_folder_type, gp_strdup(arena, at("link")), &spec, GP_E_REFUSED, "is a symlink to folder where a folder belongs");
 	assert_refuses(&gp_folder_type, at("none/folder"), &spec, GP_E_FAILED, "none/");
 	assert_int_equal(mode_of(path), 02750);
+}
+
+/* A symlink is in a folder's place: it goes where nothing is lost with it. */
+static void test_folder_for_a_symlink(void **state)
+{
+	const char *path = gp_strdup(arena, at("link"));
+	struct gp_folder spec = { .owner = me, .group = mine, .mode = 0755 };
+
+	(void)state;
+	assert_int_equal(symlink("nowhere", path), 0);
+	assert_mends(&gp_folder_type, path, &spec, "~ a symlink to nowhere, with nothing there → a folder");
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(mkdir(at("empty"), 0700), 0);
+	assert_int_equal(symlink("empty", path), 0);
+	assert_mends(&gp_folder_type, path, &spec, "~ a symlink to empty, with nothing there → a folder");
+	assert_int_equal(mode_of(at("empty")), 0700);
+	assert_int_equal(rmdir(path), 0);
+	put(at("empty/file"), "mine");
+	assert_int_equal(symlink("empty", path), 0);
+	assert_refuses(&gp_folder_type, path, &spec, GP_E_REFUSED, "is a symlink to empty");
+	assert_string_equal(said(at("link/file")), "mine");
+}
+
+static void test_vacant(void **state)
+{
+	const char *path = gp_strdup(arena, at("site"));
+	struct gp_vacant spec = { .ours_if = gp_strdup(arena, at("ours")) };
+
+	(void)state;
+	gp_strv_add(arena, &spec.welcome, ".env");
+	gp_strv_add(arena, &spec.welcome, "media");
+	assert_string_equal(run(true, &gp_vacant_type, path, &spec), ""); /* nothing there */
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_string_equal(run(true, &gp_vacant_type, path, &spec), "");
+	put(at("site/.env"), "A=b\n");
+	assert_int_equal(mkdir(at("site/media"), 0755), 0);
+	assert_string_equal(run(true, &gp_vacant_type, path, &spec), "");
+	put(at("site/thesis.odt"), "mine");
+	put(at("site/\033[2J"), "mine");
+	assert_refuses(&gp_vacant_type, path, &spec, GP_E_REFUSED, "?[2J, thesis.odt");
+	/* once it is ours nobody is asked */
+	put(at("ours"), "");
+	assert_string_equal(run(true, &gp_vacant_type, path, &spec), "");
 }
 
 static const char *derive_url(struct gp_ctx *c, const void *arg, const char *(*get)(const void *env, const char *key), const void *env)
@@ -315,7 +366,7 @@ static void test_dotenv_is_made(void **state)
 	/* another one is made elsewhere */
 	assert_mends(&gp_dotenv_type, gp_strdup(arena, at("other")), &spec, "+ 5 keys");
 	assert_string_not_equal(value(at("other"), "DB_PASSWORD"), password);
-	assert_int_equal(entries(scratch), 2);
+	assert_int_equal(things(), 2);
 }
 
 /* What stands in the file stays, byte by byte; what is missing comes behind it. */
@@ -363,7 +414,7 @@ static void test_dotenv_only_adds(void **state)
 	/* mode and owner are mended without a word of it changed */
 	assert_int_equal(chmod(path, 0644), 0);
 	assert_mends(&gp_dotenv_type, path, &spec, "~ mode 0644 → 0600");
-	assert_int_equal(entries(scratch), 1);
+	assert_int_equal(things(), 1);
 }
 
 static void test_dotenv_refused(void **state)
@@ -401,7 +452,7 @@ static void test_dotenv_refused(void **state)
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_refuses(&gp_dotenv_type, path, &spec, GP_E_CONFIG, "no regular file");
-	assert_int_equal(entries(scratch), 2);
+	assert_int_equal(things(), 2);
 }
 
 static void test_dotenv_disagrees(void **state)
@@ -448,6 +499,8 @@ int main(void)
 		IN_SCRATCH(test_file_line_through_a_symlink),
 		IN_SCRATCH(test_link),
 		IN_SCRATCH(test_folder),
+		IN_SCRATCH(test_folder_for_a_symlink),
+		IN_SCRATCH(test_vacant),
 		IN_SCRATCH(test_dotenv_is_made),
 		IN_SCRATCH(test_dotenv_only_adds),
 		IN_SCRATCH(test_dotenv_refused),

@@ -1,0 +1,79 @@
+/*
+ * Resource type: the drop-ins of a unit. A drop-in changes what a unit does without a trace in its file: ExecStart=, User=, the sandbox.
+ * Those that the site's file names are its owner's; any other one is drift, and is moved to where it can be looked at.
+ */
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "plan/types.h"
+#include "sys/ctx.h"
+#include "sys/diff.h"
+#include "sys/fs.h"
+
+enum { DROPIN_MAX = 1 << 20 };
+
+/* Where drop-ins of a single unit can lie (systemd.unit(5)). Those of packages, below /usr, are the packages'. */
+static const char *const folders[] = { "/etc/systemd/system.control", "/run/systemd/system.control", "/etc/systemd/system",
+	"/run/systemd/system" };
+
+/* The paths of all that should not be there. */
+static int find(struct gp_ctx *ctx, const struct gp_dropins *spec, struct gp_strv *ret, struct gp_error *err)
+{
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		const char *folder = gp_sprintf(ctx->arena, "%s/%s.d", folders[i], spec->unit);
+		struct gp_strv names = { 0 };
+
+		GP_TRY(gp_fs_list(ctx->arena, folder, &names, err));
+		for (size_t k = 0; k < names.n; k++)
+			if (gp_ends_with(names.v[k], ".conf") && !gp_strv_has(&spec->allowed, names.v[k]))
+				gp_strv_add(ctx->arena, ret, gp_sprintf(ctx->arena, "%s/%s", folder, names.v[k]));
+	}
+	return 0;
+}
+
+static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
+{
+	struct gp_strv paths = { 0 };
+
+	GP_TRY(find(ctx, resource->spec, &paths, err));
+	for (size_t i = 0; i < paths.n; i++) {
+		gp_change_add(ctx, changes, '-', resource, "%s", paths.v[i]);
+		gp_change_diff(changes, gp_diff_unified(ctx->arena, paths.v[i], paths.v[i], ""));
+	}
+	return 0;
+}
+
+/* Copied first: killed in between, it is there twice and not gone. */
+static int move_away(struct gp_ctx *ctx, const struct gp_dropins *spec, const char *path, struct gp_error *err)
+{
+	const char *name = strrchr(path, '/') + 1, *text = "";
+	const char *kept = gp_sprintf(ctx->arena, "%s/%s-%s-%s", spec->keep, gp_stamp(ctx->arena, gp_now()), spec->unit, name);
+	size_t len = 0;
+
+	if (!gp_fs_readlink(ctx->arena, path)) {
+		GP_TRY(gp_fs_read_nofollow(ctx->arena, path, DROPIN_MAX, &text, &len, err));
+		GP_TRY(gp_fs_mkdirs(spec->keep, err));
+		GP_TRY(gp_fs_write(kept, text, len, 0600, (uid_t)-1, (gid_t)-1, err));
+		gp_tell_note(ctx, "%s is kept as %s; to have it stay, name it in drop_ins of the site's file", path, kept);
+	}
+	GP_TRY(gp_fs_remove(path, err));
+	/* The folder goes with its last file; one that is not empty stays. */
+	(void)!rmdir(gp_strndup(ctx->arena, path, (size_t)(name - path - 1)));
+	return 0;
+}
+
+static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
+{
+	struct gp_strv paths = { 0 };
+
+	GP_TRY(find(ctx, resource->spec, &paths, err));
+	for (size_t i = 0; i < paths.n; i++)
+		GP_TRY(move_away(ctx, resource->spec, paths.v[i], err));
+	return 0;
+}
+
+const struct gp_resource_type gp_dropins_type = { .name = "drop-in of", .diff = diff, .apply = apply };
