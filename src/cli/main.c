@@ -181,9 +181,9 @@ int main(int argc, char **argv)
 	/* Asked for, even where the command line was refused before it came to that word. */
 	for (int i = 1; i < argc && result < 0; i++)
 		args.json = args.json || gp_streq(argv[i], "--json");
-	if (result < 0 && args.json)
-		gp_json_error(&ctx, stdout, command ? command->name : "", &err);
 	/* Pending changes are a result that was printed already, not an error. */
+	if (result < 0 && args.json && err.kind != GP_E_PENDING)
+		gp_json_error(&ctx, stdout, command ? command->name : "", &err);
 	if (result < 0 && err.kind != GP_E_PENDING)
 		gp_story_error(&story, &err);
 	gp_ctx_close(&ctx);

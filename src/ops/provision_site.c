@@ -169,7 +169,7 @@ static void add_database(struct gp_ctx *ctx, struct gp_plan *plan, const struct 
 			.after = { role_name });
 	}
 	ADD(.type = &gp_pg_login_type, .name = gp_sprintf(ctx->arena, "%s over TCP", site->database.user), .spec = role,
-		.after = { p->env, gp_site_database_is_local(site) ? database_name : NULL });
+		.after = { p->env, gp_site_database_is_local(site) ? database_name : NULL, gp_site_database_is_local(site) ? role_name : NULL });
 }
 
 static const char *yes(bool is)

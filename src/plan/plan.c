@@ -133,6 +133,7 @@ const struct gp_resource_type gp_handler_type = { .name = "run", .diff = handler
 struct walk {
 	const struct gp_plan *plan;
 	bool *changed;
+	bool *pending; /* a dry run: it, or what it comes after, has yet to be made */
 	bool apply, applied;
 	const struct gp_changes *only;
 	struct gp_changes *all;
@@ -160,7 +161,7 @@ static int waits(struct walk *w, size_t at, bool *ret, struct gp_error *err)
 
 		if (!find(w, at, r->after[k], &i))
 			return gp_fail(err, GP_E_FAILED, "plan: '%s' must come after '%s', which does not come before it", r->name, r->after[k]);
-		*ret = *ret || (w->changed[i] && !w->apply);
+		*ret = *ret || w->pending[i];
 	}
 	return 0;
 }
@@ -245,8 +246,10 @@ static int visit(struct gp_ctx *ctx, struct walk *w, size_t at, struct gp_error 
 			r->type->fresh(ctx, r, &found);
 		else
 			gp_change_add(ctx, &found, '+', r, "%s", "");
+		w->pending[at] = true;
 	}
 	w->changed[at] = gp_changes_count(&found) > 0;
+	w->pending[at] = !w->apply && (w->pending[at] || w->changed[at]);
 	if (w->apply)
 		GP_TRY(check_agreed(w, &found, err));
 	report(ctx, w, &found);
@@ -266,6 +269,7 @@ int gp_plan_run(struct gp_ctx *ctx, const struct gp_plan *plan, bool apply, cons
 	int result = 0;
 
 	w.changed = gp_alloc_array(ctx->arena, plan->n + 1, sizeof(*w.changed));
+	w.pending = gp_alloc_array(ctx->arena, plan->n + 1, sizeof(*w.pending));
 	if (apply)
 		GP_TRY(tell_unfinished(ctx, err));
 	for (size_t i = 0; i < plan->n && result == 0; i++)

@@ -38,7 +38,7 @@ static int try_login(struct gp_ctx *ctx, const struct gp_pg_role *spec, const ch
 
 /* What the server knows of a role, in one question. */
 struct role {
-	bool exists, database, scram;
+	bool exists, owns, scram;
 	const char *attributes; /* rights that it should not have, "" for none */
 	const char *groups;     /* roles that it is a member of */
 	int connections;        /* -1: no limit */
@@ -53,7 +53,7 @@ static int read_role(struct gp_ctx *ctx, const struct gp_pg_role *spec, struct r
 		" case when r.rolvaliduntil < 'infinity' then 'valid until ' || r.rolvaliduntil end),"
 		" coalesce(r.rolpassword like 'SCRAM-SHA-256$%', false), r.rolconnlimit,"
 		" (select string_agg(g.rolname, ', ' order by g.rolname) from pg_auth_members m join pg_roles g on g.oid = m.roleid"
-		"  where m.member = r.oid), exists (select from pg_database where datname = $2)"
+		"  where m.member = r.oid), exists (select from pg_database where datname = $2 and datdba = r.oid)"
 		" from pg_authid r where r.rolname = $1";
 	const char *const params[] = { spec->role, spec->login_dbname };
 	const char *const *cells;
@@ -69,7 +69,7 @@ static int read_role(struct gp_ctx *ctx, const struct gp_pg_role *spec, struct r
 	ret->scram = gp_streq(cells[1], "t");
 	ret->connections = atoi(cells[2]);
 	ret->groups = cells[3];
-	ret->database = gp_streq(cells[4], "t");
+	ret->owns = gp_streq(cells[4], "t");
 	return 0;
 }
 
@@ -116,13 +116,13 @@ static int prove_login(struct gp_ctx *ctx, const struct gp_pg_role *spec, struct
 	return gp_fs_write(path, digest, strlen(digest), 0600, (uid_t)-1, (gid_t)-1, err);
 }
 
-/* `postgres` is there on every server and may be connected to; the site's own database may not exist yet. */
+/* `postgres` is there on every server and may be connected to; the site's own database may not be the role's yet. */
 static int diff_password(struct gp_ctx *ctx, const struct gp_resource *resource, const struct role *role, struct gp_changes *changes,
 	struct gp_error *err)
 {
 	const struct gp_pg_role *spec = resource->spec;
 	struct gp_error why = { 0 };
-	int result = role->database ? prove_login(ctx, spec, &why) : try_login(ctx, spec, "postgres", &why);
+	int result = role->owns ? prove_login(ctx, spec, &why) : try_login(ctx, spec, "postgres", &why);
 
 	if (result == 0)
 		return 0;

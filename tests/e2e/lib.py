@@ -385,6 +385,7 @@ def bare_to_live(host, repo):
     host.install()
     repo.put_bare(host, REPO)
     said['init'] = host.goldpath(*INIT)
+    said['plan'] = host.goldpath('plan', rc=4)
     said['provision'] = host.goldpath('provision')
     host.sh(f'chown -R deploy: {REPO}')
     said['again'] = host.goldpath('provision')

@@ -119,12 +119,15 @@ class Drift(unittest.TestCase):
         for name, broken, words, still, back in ATTENTION:
             with self.subTest(name):
                 self.host.sh(broken)
+                self.assert_said(words, self.lines(self.changes('provision', rc=0)))
                 self.assert_said(words, self.lines(self.changes('plan', rc=0)))
                 done = self.host.goldpath('provision', '--quiet')
                 self.assertIn(words, done.err)
                 self.assertEqual(done.out, '0 changes\n')
                 self.host.sh(still)
                 self.host.sh(back)
+        self.changes('provision', rc=0)
+        self.assertEqual(self.lines(self.changes('plan', rc=0)), [])
 
     def test_diff_is_shown_and_masked(self):
         password = next(line.split('=', 1)[1].strip('"') for line in self.host.read(ENV).splitlines() if line.startswith('DJANGO_DB_PASSWORD='))
@@ -160,7 +163,7 @@ class Drift(unittest.TestCase):
 
     def test_what_cannot_be_mended_is_refused(self):
         """A symlink with something behind it: mending would hide what the site has."""
-        self.host.sh(f'mv {lib.SITE}/media /root/media && ln -s /root/media {lib.SITE}/media')
+        self.host.sh(f'touch {lib.SITE}/media/one; mv {lib.SITE}/media /root/media && ln -s /root/media {lib.SITE}/media')
         done = self.host.goldpath('provision', rc=7)
         self.assertRegex(done.err, f'error: .*{lib.SITE}/media is a symlink to /root/media')
         self.assertIn('hint: ', done.err)

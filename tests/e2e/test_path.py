@@ -107,6 +107,12 @@ class Path:
         self.assertRegex(self.said['provision'].out, r'\A[1-9]\d* changes\n\Z')
         self.assertNotIn('warning:', self.said['provision'].err)
 
+    def test_11_plan_of_the_bare_host(self):
+        """What plan says of a host that has nothing yet is what provision then does, line by line."""
+        def changes(text):
+            return [line for line in text.splitlines() if re.match(r'[-+~!] ', line)]
+        self.assertEqual(changes(self.said['plan'].out), changes(self.said['provision'].err))
+
     def test_12_second_provision_changes_nothing(self):
         self.assertEqual((self.said['again'].out, self.said['again'].err), ('0 changes\n', ''))
 
