@@ -312,7 +312,7 @@ static const char *end_command(struct gp_arena *arena, const char *port, const c
 
 const char *gp_ufw_delete(struct gp_arena *arena, const struct gp_ufw_rule *rule)
 {
-	const char *head = gp_sprintf(arena, "ufw delete %s%s", rule->route ? "route " : "", actions[rule->action]);
+	const char *head = gp_sprintf(arena, "ufw %sdelete %s", rule->route ? "route " : "", actions[rule->action]);
 	const char *log = *rule->log ? gp_sprintf(arena, " %s", rule->log) : "";
 	bool any_proto = gp_streq(rule->proto, "any"), plain = gp_ufw_is_broad(rule) && !rule->sapp;
 

@@ -39,7 +39,7 @@ static void check_rule(struct gp_arena *arena, const struct gp_ufw_rule *rule)
 		must(rule->ports[i].lo <= rule->ports[i].hi, "a range goes up");
 	check_text(gp_ufw_words(arena, rule));
 	check_text(command);
-	must(gp_starts_with(command, "ufw delete "), "a command");
+	must(gp_starts_with(command, rule->route ? "ufw route delete " : "ufw delete "), "a command");
 	for (const char *p = command; *p; p++)
 		quotes += *p == '\'';
 	must(quotes % 2 == 0, "quotes are closed");
