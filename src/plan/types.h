@@ -112,10 +112,16 @@ struct gp_redis_server {
 };
 extern const struct gp_resource_type gp_redis_type;
 
-/* UFW: default deny incoming, these TCP ports open, enabled. Rules of others are left alone. */
+/* UFW: default deny incoming, these ports open, enabled, at boot too. Rules of others are told of and left alone. */
+struct gp_port {
+	uint16_t port;
+	bool udp;
+	bool ssh; /* whoever shuts this one shuts its owner out */
+};
 struct gp_firewall {
-	const uint16_t *tcp;
+	const struct gp_port *ports;
 	size_t n;
+	bool yields; /* leave a host alone that has packet rules of its own */
 };
 extern const struct gp_resource_type gp_firewall_type;
 
