@@ -1,6 +1,6 @@
 /*
  * Resource type: UFW. Read from its own files (ufw(8), FILES): `ufw status` takes 56 ms, these take none. Changed only through ufw
- * itself, and only by adding: what others wrote is told of and stays.
+ * itself (and see gp_ufw_hook), and only by adding: what others wrote is told of and stays.
  */
 #include <stdlib.h>
 #include <string.h>
