@@ -249,6 +249,30 @@ static bool python_ok(const char *s)
 	return !*s || (*s == '.' && s[1] && strlen(s + 1) <= 2 && strspn(s + 1, DIGIT) == strlen(s + 1));
 }
 
+bool gp_port_parse(const char *text, uint16_t *ret_port, bool *ret_udp)
+{
+	size_t digits = strspn(text, DIGIT);
+	char number[6] = "";
+	int64_t port;
+
+	if (!digits || digits >= sizeof(number) || text[0] == '0')
+		return false;
+	memcpy(number, text, digits);
+	*ret_udp = gp_streq(text + digits, "/udp");
+	if ((text[digits] && !*ret_udp && !gp_streq(text + digits, "/tcp")) || !gp_parse_int(number, 1, 65535, &port))
+		return false;
+	*ret_port = (uint16_t)port;
+	return true;
+}
+
+static bool port_ok(const char *s)
+{
+	uint16_t port;
+	bool udp;
+
+	return gp_port_parse(s, &port, &udp);
+}
+
 static const struct {
 	const char *name, *words;
 	bool (*ok)(const char *);

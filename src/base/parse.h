@@ -28,7 +28,8 @@ struct gp_error;
 	X(abspath, "an absolute path without '..', blanks or quotes")                                                               \
 	X(python, "a Python version is 'auto' or like 3.12")                                                                         \
 	X(dropin, "a drop-in is a file name of letters, digits, '.', '_' and '-' that ends in .conf: memory.conf")                   \
-	X(host, "a host is a name or an address, without a port")
+	X(host, "a host is a name or an address, without a port")                                                                    \
+	X(port, "a port is a number from 1 to 65535, TCP unless /udp stands behind it: 8080, 51820/udp")
 
 enum gp_name_kind {
 #define X(name, words) GP_NAME_##name,
@@ -44,6 +45,9 @@ const char *gp_name_words(enum gp_name_kind kind);
 const char *gp_name_kind_name(enum gp_name_kind kind);
 /* 0, or a failure of the given error kind that quotes text, with gp_name_words as hint. */
 int gp_name_check(enum gp_name_kind kind, const char *text, int error_kind, struct gp_error *err);
+
+/* What a name of kind port says: "8080", "8080/tcp", "51820/udp". */
+bool gp_port_parse(const char *text, uint16_t *ret_port, bool *ret_udp);
 
 /* A decimal integer from lo to hi, nothing before or after it. */
 bool gp_parse_int(const char *text, int64_t lo, int64_t hi, int64_t *ret);

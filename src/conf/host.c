@@ -4,18 +4,39 @@
 #include "base/arena.h"
 #include "base/error.h"
 
+enum { PORTS_MAX = 64 };
+
 #define AT(field) offsetof(struct gp_host, field)
 
 const struct gp_key gp_host_keys[] = {
 	{ "deploy_user", GP_KEY_NAME, AT(deploy_user), .kind = GP_NAME_user, .def = "deploy",
 		.help = "owns the sites' folders and runs git, pip, builds and manage.py; has no password" },
 	{ "packages", GP_KEY_NAMES, AT(packages), .kind = GP_NAME_package, .def = "[]", .help = "Debian packages besides the baseline" },
-	{ "firewall", GP_KEY_BOOL, AT(firewall), .def = "true", .help = "UFW: in come 80, 443 and every port sshd listens on" },
+	{ "firewall", GP_KEY_CHOICE, AT(firewall), .choices = (const char *const[]){ "auto", "ufw", "off", NULL }, .def = "auto",
+		.help = "auto: UFW, unless the host has packet rules of its own; ufw: in any case; off: none" },
+	{ "ports", GP_KEY_NAMES, AT(ports), .kind = GP_NAME_port, .hi = PORTS_MAX, .def = "[]",
+		.help = "ports to open besides 80, 443 and those of sshd: [8080, 51820/udp]" },
 	{ "uv", GP_KEY_BOOL, AT(uv), .def = "true", .help = "install Python packages with a pinned uv; false: with pip" },
 	{ "redis_maxmemory", GP_KEY_INT, AT(redis_maxmemory), .lo = 0, .hi = 1 << 20, .def = "0",
 		.help = "megabytes that Redis may fill; 0: a quarter of the host's memory" },
 	{ .name = NULL },
 };
+
+/* Postgres and Redis are for this host alone. */
+static int check_ports(const struct gp_host *host, const char *dir, struct gp_error *err)
+{
+	for (size_t i = 0; i < host->ports.n; i++) {
+		uint16_t port = 0;
+		bool udp;
+
+		gp_port_parse(host->ports.v[i], &port, &udp);
+		if (port != 5432 && port != 6379)
+			continue;
+		gp_fail(err, GP_E_CONFIG, "%s/host.yaml: 'ports': %u is never opened", dir, port);
+		return gp_hint(err, "from elsewhere go through ssh: `ssh -L %u:127.0.0.1:%u HOST`", port, port);
+	}
+	return 0;
+}
 
 int gp_host_load(struct gp_arena *arena, const char *dir, struct gp_host *ret, struct gp_error *err)
 {
@@ -24,6 +45,7 @@ int gp_host_load(struct gp_arena *arena, const char *dir, struct gp_host *ret, s
 	GP_TRY(gp_conf_load(arena, gp_sprintf(arena, "%s/host.yaml", dir), gp_host_keys, &host, err));
 	if (gp_streq(host.deploy_user, "root"))
 		return gp_fail(err, GP_E_CONFIG, "%s/host.yaml: the deploy user cannot be root", dir);
+	GP_TRY(check_ports(&host, dir, err));
 	*ret = host;
 	return 0;
 }

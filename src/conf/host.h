@@ -4,10 +4,13 @@
 
 #include "conf/rows.h"
 
+enum gp_host_firewall { GP_FIREWALL_AUTO, GP_FIREWALL_UFW, GP_FIREWALL_OFF };
+
 struct gp_host {
 	const char *deploy_user;
 	struct gp_strv packages;
-	bool firewall;
+	int firewall;         /* enum gp_host_firewall */
+	struct gp_strv ports; /* gp_port_parse reads them */
 	bool uv;
 	int64_t redis_maxmemory; /* megabytes; 0: a quarter of the host's memory */
 };

@@ -108,14 +108,30 @@ static bool over_ssh(const char *repo)
 	return gp_starts_with(repo, "ssh://") || (!strstr(repo, "://") && repo[0] != '/');
 }
 
+/* Does Caddy speak HTTPS for any site of this host, not only for those that are asked for now? */
+static int any_https(struct gp_ctx *ctx, bool *ret, struct gp_error *err)
+{
+	struct gp_strv slugs = { 0 };
+
+	*ret = false;
+	GP_TRY(gp_site_list(ctx->arena, ctx->etc_dir, &slugs, err));
+	for (size_t i = 0; i < slugs.n && !*ret; i++) {
+		struct gp_site site;
+
+		*ret = gp_site_load(ctx->arena, ctx->etc_dir, slugs.v[i], &site, NULL) == 0 && site.tls != GP_TLS_OFF;
+	}
+	return 0;
+}
+
 static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struct gp_site *sites, size_t n, bool apply,
 	struct gp_plan *ret, struct gp_error *err)
 {
-	bool ssh_key = false;
+	bool ssh_key = false, https;
 
 	for (size_t i = 0; i < n; i++)
 		ssh_key = ssh_key || over_ssh(sites[i].repo);
-	GP_TRY(gp_provision_host(ctx, ret, host, ssh_key, err));
+	GP_TRY(any_https(ctx, &https, err));
+	GP_TRY(gp_provision_host(ctx, ret, host, ssh_key, https, err));
 	for (size_t i = 0; i < n; i++)
 		GP_TRY(gp_provision_site(ctx, ret, host, &sites[i], apply, err));
 	gp_provision_reload_units(ctx, ret);

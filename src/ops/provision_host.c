@@ -16,7 +16,7 @@
 #include "sys/proc.h"
 #include "sys/unit.h"
 
-enum { JOB_TIMEOUT_MS = 90000, PORTS_MAX = 64 };
+enum { JOB_TIMEOUT_MS = 90000, PORTS_MAX = 192 };
 
 /* The seeds' list, and what goldpath itself calls: sudo, visudo, ssh. */
 static const char *const baseline[] = {
@@ -113,17 +113,22 @@ static void add_helpers(struct gp_ctx *ctx, struct gp_plan *plan)
 }
 
 struct ports {
-	uint16_t v[PORTS_MAX];
+	struct gp_port v[PORTS_MAX];
 	size_t n;
 };
 
-static void add_port(struct ports *ports, int64_t port)
+static void add_port(struct ports *ports, struct gp_port port)
 {
 	for (size_t i = 0; i < ports->n; i++)
-		if (ports->v[i] == port)
+		if (ports->v[i].port == port.port && ports->v[i].udp == port.udp)
 			return;
 	if (ports->n < PORTS_MAX)
-		ports->v[ports->n++] = (uint16_t)port;
+		ports->v[ports->n++] = port;
+}
+
+static void add_ssh_port(struct ports *ports, int64_t port)
+{
+	add_port(ports, (struct gp_port){ .port = (uint16_t)port, .ssh = true });
 }
 
 /* What sshd would listen on by its configuration; it says nothing where it is not installed or its configuration is broken. */
@@ -139,7 +144,7 @@ static void configured_ssh_ports(struct gp_ctx *ctx, struct ports *ports)
 		int64_t port;
 
 		if (gp_starts_with(lines.v[i], "port ") && gp_parse_int(lines.v[i] + 5, 1, 65535, &port))
-			add_port(ports, port);
+			add_ssh_port(ports, port);
 	}
 }
 
@@ -161,26 +166,35 @@ static int ssh_ports(struct gp_ctx *ctx, struct ports *ports, struct gp_error *e
 	GP_TRY(gp_net_listeners(ctx->arena, true, &listeners, &n, err));
 	for (size_t i = 0; i < n; i++)
 		if (gp_starts_with(listeners[i].comm, "sshd") || (by_socket && listeners[i].pid == 1 && !listeners[i].loopback))
-			add_port(ports, listeners[i].port);
+			add_ssh_port(ports, listeners[i].port);
 	if (session) {
 		struct gp_strv words = gp_words(ctx->arena, session); /* client, its port, server, its port */
 		int64_t port;
 
 		if (words.n == 4 && gp_parse_int(words.v[3], 1, 65535, &port))
-			add_port(ports, port);
+			add_ssh_port(ports, port);
 	}
 	return 0;
 }
 
-static int add_firewall(struct gp_ctx *ctx, struct gp_plan *plan, struct gp_error *err)
+/* Caddy speaks HTTP/3 too, over UDP, wherever it speaks HTTPS. */
+static int add_firewall(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool https, struct gp_error *err)
 {
 	struct ports *ports = gp_alloc(ctx->arena, sizeof(*ports));
 
 	GP_TRY(ssh_ports(ctx, ports, err));
-	add_port(ports, 80);
-	add_port(ports, 443);
-	ADD(.type = &gp_firewall_type, .name = "ufw", .spec = SPEC(struct gp_firewall, .tcp = ports->v, .n = ports->n),
-		.after = { GP_RES_PACKAGES });
+	add_port(ports, (struct gp_port){ .port = 80 });
+	add_port(ports, (struct gp_port){ .port = 443 });
+	if (https)
+		add_port(ports, (struct gp_port){ .port = 443, .udp = true });
+	for (size_t i = 0; i < host->ports.n; i++) {
+		struct gp_port port = { 0 };
+
+		if (gp_port_parse(host->ports.v[i], &port.port, &port.udp))
+			add_port(ports, port);
+	}
+	ADD(.type = &gp_firewall_type, .name = "ufw", .after = { GP_RES_PACKAGES },
+		.spec = SPEC(struct gp_firewall, .ports = ports->v, .n = ports->n, .yields = host->firewall == GP_FIREWALL_AUTO));
 	return 0;
 }
 
@@ -204,11 +218,15 @@ const char *gp_deploy_public_key(struct gp_ctx *ctx, const char *user)
 	return gp_trim(ctx->arena, text);
 }
 
-int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool ssh_key, struct gp_error *err)
+int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool ssh_key, bool https,
+	struct gp_error *err)
 {
 	const char *home = gp_sprintf(ctx->arena, "/home/%s", host->deploy_user);
 
 	add_packages(ctx, plan, host);
+	/* Early: one that lost its rules may deny the host its own Redis, and what comes after would fail for that. */
+	if (host->firewall != GP_FIREWALL_OFF)
+		GP_TRY(add_firewall(ctx, plan, host, https, err));
 	add_folders(ctx, plan);
 	ADD(.type = &gp_user_type, .name = host->deploy_user, .spec = SPEC(struct gp_user, .user = host->deploy_user, .home = home));
 	GP_TRY(gp_provision_redis(ctx, plan, host, err));
@@ -221,7 +239,7 @@ int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 	if (host->uv)
 		ADD(.type = &gp_uv_type, .name = gp_uv_folder(ctx), .spec = SPEC(struct gp_uv, .version = gp_uv_version),
 			.after = { GP_RES_PACKAGES, ctx->state_dir });
-	return host->firewall ? add_firewall(ctx, plan, err) : 0;
+	return 0;
 }
 
 void gp_provision_reload_units(struct gp_ctx *ctx, struct gp_plan *plan)

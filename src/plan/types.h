@@ -138,10 +138,16 @@ extern const struct gp_resource_type gp_redis_type;
 /* The same for settings that a running Redis can take; nothing else is looked at. */
 extern const struct gp_resource_type gp_redis_live_type;
 
-/* UFW: default deny incoming, these TCP ports open, enabled. Rules of others are left alone. */
+/* UFW: default deny incoming, these ports open, enabled, at boot too. Rules of others are told of and left alone. */
+struct gp_port {
+	uint16_t port;
+	bool udp;
+	bool ssh; /* whoever shuts this one shuts its owner out */
+};
 struct gp_firewall {
-	const uint16_t *tcp;
+	const struct gp_port *ports;
 	size_t n;
+	bool yields; /* leave a host alone that has packet rules of its own */
 };
 extern const struct gp_resource_type gp_firewall_type;
 

@@ -202,7 +202,7 @@ class Path:
         self.assertIn('Status: active', status)
         self.assertIn('Default: deny (incoming)', status)
         allowed = set(re.findall(r'^(\S+)\s+ALLOW IN\s+Anywhere\s*$', status, re.M))
-        self.assertEqual(allowed, {'22/tcp', '80/tcp', '443/tcp', f'{EXTRA_SSH_PORT}/tcp'})
+        self.assertEqual(allowed, {'22/tcp', '80/tcp', '443/tcp', '443/udp', f'{EXTRA_SSH_PORT}/tcp'})
         for port in (22, EXTRA_SSH_PORT):
             lib.socket.create_connection((self.host.ip, port), timeout=5).close()
 

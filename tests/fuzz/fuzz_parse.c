@@ -32,6 +32,7 @@ static const char *const never[] = {
 	[GP_NAME_dropin] = "/\\\"'`$;:@", [GP_NAME_user] = "./\\\"'`$;:@", [GP_NAME_package] = "/\\\"'`$;:@=_", [GP_NAME_dbname] = "./\\\"'`$;:@-",
 	[GP_NAME_envkey] = "./\\\"'`$;:@-=", [GP_NAME_urlpath] = "\"'`\\{}#", [GP_NAME_relpath] = "\"'`\\{}",
 	[GP_NAME_abspath] = "\"'`\\{}", [GP_NAME_python] = "/\\\"'`$;:@-", [GP_NAME_host] = "/\\\"'`$;@[]",
+	[GP_NAME_port] = "\\\"'`$;:@.-+",
 };
 
 static void check_path(struct gp_arena *arena, const char *kind, const char *text)

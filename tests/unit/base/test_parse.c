@@ -98,6 +98,23 @@ static void test_python_names(void **state)
 			" 3.12", "3.12 ", "3.12\n", "3.-1", "3.12.1.2", "python3.12", "Auto", "../3.12"));
 }
 
+static void test_port(void **state)
+{
+	uint16_t port = 0;
+	bool udp = true;
+
+	(void)state;
+	check(GP_NAME_port, NAMES("1", "8080", "65535", "8080/tcp", "51820/udp"),
+		NAMES("", "0", "080", "65536", "99999999999", "-1", "+1", " 80", "80 ", "80\n", "/tcp", "80/", "80/TCP", "80/sctp", "80/tcp/udp",
+			"80:90", "80,90", "ssh", "0x50", "8080.0"));
+	assert_true(gp_port_parse("443", &port, &udp));
+	assert_int_equal(port, 443);
+	assert_false(udp);
+	assert_true(gp_port_parse("51820/udp", &port, &udp));
+	assert_int_equal(port, 51820);
+	assert_true(udp);
+}
+
 static void test_system_names(void **state)
 {
 	(void)state;
@@ -212,6 +229,7 @@ int main(void)
 		cmocka_unit_test(test_ref),
 		cmocka_unit_test(test_repo),
 		cmocka_unit_test(test_python_names),
+		cmocka_unit_test(test_port),
 		cmocka_unit_test(test_system_names),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_every_kind),

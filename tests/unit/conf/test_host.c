@@ -36,7 +36,8 @@ static void test_defaults(void **state)
 		assert_int_equal(result, 0);
 		assert_string_equal(host.deploy_user, "deploy");
 		assert_int_equal(host.packages.n, 0);
-		assert_true(host.firewall);
+		assert_int_equal(host.firewall, GP_FIREWALL_AUTO);
+		assert_int_equal(host.ports.n, 0);
 		assert_true(host.uv);
 	}
 }
@@ -48,10 +49,12 @@ static void test_set(void **state)
 	struct gp_error err = { 0 };
 
 	(void)state;
-	assert_int_equal(load(arena, "deploy_user: web-1\npackages: [htop, libmagic1, g++]\nfirewall: false\nuv: no\n", &host, &err), 0);
+	assert_int_equal(load(arena, "deploy_user: web-1\npackages: [htop, libmagic1, g++]\nfirewall: off\nports: [8080, 51820/udp]\nuv: no\n",
+		&host, &err), 0);
 	assert_string_equal(host.deploy_user, "web-1");
 	assert_string_equal(gp_strv_join(arena, &host.packages, " "), "htop libmagic1 g++");
-	assert_false(host.firewall);
+	assert_int_equal(host.firewall, GP_FIREWALL_OFF);
+	assert_string_equal(gp_strv_join(arena, &host.ports, " "), "8080 51820/udp");
 	assert_false(host.uv);
 }
 
@@ -72,8 +75,17 @@ static void test_refused(void **state)
 		{ "packages: [\"htop;id\"]", "no valid package" },
 		{ "packages: [-y]", "no valid package" },
 		{ "packages: [nginx=1.0]", "no valid package" },
-		{ "firewall: maybe", "true or false" },
-		{ "firewall: 0", "true or false" },
+		{ "firewall: maybe", "one of: auto, ufw, off" },
+		{ "firewall: true", "one of: auto, ufw, off" },
+		{ "firewall: null", "given a value" },
+		{ "ports: 8080", "a list" },
+		{ "ports: [0]", "no valid port" },
+		{ "ports: [8080:8090]", "no valid port" },
+		{ "ports: [ssh]", "no valid port" },
+		{ "ports: [80/sctp]", "no valid port" },
+		{ "ports: [null]", "no valid port" },
+		{ "ports: [8080, 5432]", "5432 is never opened" },
+		{ "ports: [6379/tcp]", "6379 is never opened" },
 		{ "uv: null", "given a value" },
 		{ "domain: example.com", "unknown key 'domain'" },
 	};

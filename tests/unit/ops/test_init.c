@@ -111,7 +111,7 @@ static void test_documents(void **state)
 	assert_int_equal(gp_conf_parse(arena, "host", text, strlen(text), gp_host_keys, &host, &err), 0);
 	assert_int_equal(gp_conf_parse(arena, "host", all, strlen(all), gp_host_keys, &again, &err), 0);
 	assert_string_equal(host.deploy_user, again.deploy_user);
-	assert_true(host.firewall == again.firewall && host.uv == again.uv && host.packages.n == again.packages.n);
+	assert_true(host.firewall == again.firewall && host.uv == again.uv && host.packages.n == again.packages.n && host.ports.n == again.ports.n);
 }
 
 static void test_never_overwrites(void **state)
