@@ -87,7 +87,7 @@ static void add_folders(struct gp_ctx *ctx, struct gp_plan *plan)
 
 static void add_redis(struct gp_ctx *ctx, struct gp_plan *plan)
 {
-	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true };
+	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true, .by_package = true };
 	static const struct gp_redis_server server = { .port = 6379 };
 	static const struct gp_file conf = { .content = gp_data_redis_conf, .owner = "root", .group = "root", .mode = 0644 };
 	static const struct gp_file_line include = { .line = "include /etc/redis/goldpath.conf" };
@@ -103,7 +103,7 @@ static void add_redis(struct gp_ctx *ctx, struct gp_plan *plan)
 
 static void add_postgres(struct gp_ctx *ctx, struct gp_plan *plan)
 {
-	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true };
+	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true, .by_package = true };
 
 	ADD(.type = &gp_unit_type, .name = "postgresql.service", .spec = &unit, .after = { GP_RES_PACKAGES });
 }
@@ -113,7 +113,7 @@ static void add_caddy(struct gp_ctx *ctx, struct gp_plan *plan)
 	static const struct gp_folder sites = { .owner = "root", .group = "root", .mode = 0755 };
 	static const struct gp_file_line import = { .line = "import /etc/caddy/sites-enabled/*.caddy" };
 	static const struct gp_member www_data = { .user = "caddy", .group = "www-data" };
-	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true };
+	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true, .by_package = true };
 
 	ADD(.type = &gp_folder_type, .name = "/etc/caddy/sites-enabled", .spec = &sites, .after = { GP_RES_PACKAGES });
 	ADD(.type = &gp_file_line_type, .name = "/etc/caddy/Caddyfile", .spec = &import, .after = { GP_RES_PACKAGES },

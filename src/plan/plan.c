@@ -108,6 +108,7 @@ const struct gp_resource_type gp_handler_type = { .name = "run", .diff = handler
 struct walk {
 	const struct gp_plan *plan;
 	bool *changed;
+	bool *unread; /* not there to be read before something else is applied: what comes after it is not either */
 	bool apply;
 	struct gp_changes *all;
 };
@@ -134,7 +135,7 @@ static int waits(struct walk *w, size_t at, bool *ret, struct gp_error *err)
 
 		if (!find(w, at, r->after[k], &i))
 			return gp_fail(err, GP_E_FAILED, "plan: '%s' must come after '%s', which does not come before it", r->name, r->after[k]);
-		*ret = *ret || (w->changed[i] && !w->apply);
+		*ret = *ret || w->unread[i] || (w->changed[i] && !w->apply);
 	}
 	return 0;
 }
@@ -194,6 +195,7 @@ static int visit(struct gp_ctx *ctx, struct walk *w, size_t at, struct gp_error 
 			return gp_context(err, "%s %s", r->type->name, r->name);
 		}
 		found.n = 0;
+		w->unread[at] = true;
 		if (r->type->fresh)
 			r->type->fresh(ctx, r, &found);
 		else
@@ -210,6 +212,7 @@ int gp_plan_run(struct gp_ctx *ctx, const struct gp_plan *plan, bool apply, stru
 	struct walk w = { .plan = plan, .apply = apply, .all = &all };
 
 	w.changed = gp_alloc_array(ctx->arena, plan->n + 1, sizeof(*w.changed));
+	w.unread = gp_alloc_array(ctx->arena, plan->n + 1, sizeof(*w.unread));
 	for (size_t i = 0; i < plan->n; i++) {
 		if (visit(ctx, &w, i, err) < 0) {
 			*ret = all;

@@ -24,6 +24,12 @@ static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 	return 0;
 }
 
+/* Once redis-server is installed, and started by its package, there is nothing to say of it. */
+static void fresh(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes)
+{
+	(void)ctx, (void)resource, (void)changes;
+}
+
 /* The bind line is in the configuration already (a file before this one in the plan): a restart puts it in force. */
 static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
 {
@@ -34,4 +40,4 @@ static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct 
 	return gp_unit_run(bus, redis_unit, GP_UNIT_RESTART, RESTART_TIMEOUT_MS, err);
 }
 
-const struct gp_resource_type gp_redis_type = { .name = "redis", .diff = diff, .apply = apply };
+const struct gp_resource_type gp_redis_type = { .name = "redis", .diff = diff, .fresh = fresh, .apply = apply };

@@ -43,6 +43,9 @@ struct gp_file {
 };
 extern const struct gp_resource_type gp_file_type;
 
+/* A file of ours that a setting has turned off: it must not be there. Its name is the path; no spec. */
+extern const struct gp_resource_type gp_absent_type;
+
 /* A line that a file of somebody else's must have. Its name is the path. The file must exist. */
 struct gp_file_line {
 	const char *line;
@@ -84,6 +87,7 @@ int gp_dotenv_copy(struct gp_ctx *ctx, const char *from, const char *to, struct 
 struct gp_unit {
 	bool enabled, running;
 	bool present; /* false: stopped, disabled and its file gone */
+	bool by_package; /* its package enables and starts it: while that is not installed there is nothing to say of the unit */
 	const char *stop_first; /* a unit that must not run while this one is started: systemd starts no socket beside its service */
 };
 extern const struct gp_resource_type gp_unit_type;
