@@ -4,11 +4,17 @@
 
 #include "conf/rows.h"
 
+enum gp_upgrades { GP_UPGRADES_SECURITY, GP_UPGRADES_OFF };
+
 struct gp_host {
 	const char *deploy_user;
 	struct gp_strv packages;
 	bool firewall;
 	bool uv;
+	int upgrades; /* enum gp_upgrades */
+	bool time_sync;
+	const char *journal_max, *swap; /* a size; auto, off or a size */
+	struct gp_pairs sysctl;
 };
 
 extern const struct gp_key gp_host_keys[];

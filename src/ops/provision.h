@@ -21,6 +21,10 @@ int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, str
 int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool ssh_key, struct gp_error *err);
 int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site, bool apply,
 	struct gp_error *err);
+/* In provision_baseline.c: packages besides the fixed list; what must hold before anything is changed; the rest of the baseline. */
+int gp_provision_baseline_packages(struct gp_ctx *ctx, const struct gp_host *host, struct gp_strv *names, struct gp_error *err);
+void gp_provision_checks(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_strv *packages);
+int gp_provision_baseline(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_error *err);
 /* The states of a site's units, once systemd has read their files. */
 void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site);
 /* The handlers that run once: after all unit files, and at the very end. */

@@ -65,15 +65,18 @@ static const struct gp_handler handler_restart_redis = { .run = restart_redis };
 #define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
 #define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
 
-static void add_packages(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host)
+static int add_packages(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_error *err)
 {
 	struct gp_packages *packages = gp_alloc(ctx->arena, sizeof(*packages));
 
 	for (size_t i = 0; i < sizeof(baseline) / sizeof(baseline[0]); i++)
 		gp_strv_add(ctx->arena, &packages->names, baseline[i]);
+	GP_TRY(gp_provision_baseline_packages(ctx, host, &packages->names, err));
 	for (size_t i = 0; i < host->packages.n; i++)
 		gp_strv_add(ctx->arena, &packages->names, host->packages.v[i]);
+	gp_provision_checks(ctx, plan, &packages->names);
 	ADD(.type = &gp_packages_type, .name = GP_RES_PACKAGES, .spec = packages);
+	return 0;
 }
 
 static void add_folders(struct gp_ctx *ctx, struct gp_plan *plan)
@@ -230,8 +233,9 @@ int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 {
 	const char *home = gp_sprintf(ctx->arena, "/home/%s", host->deploy_user);
 
-	add_packages(ctx, plan, host);
+	GP_TRY(add_packages(ctx, plan, host, err));
 	add_folders(ctx, plan);
+	GP_TRY(gp_provision_baseline(ctx, plan, host, err));
 	ADD(.type = &gp_user_type, .name = host->deploy_user, .spec = SPEC(struct gp_user, .user = host->deploy_user, .home = home));
 	add_redis(ctx, plan);
 	add_postgres(ctx, plan);

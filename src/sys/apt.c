@@ -140,7 +140,7 @@ static const struct {
 	{ "Unable to acquire the dpkg frontend lock", "another apt or dpkg is at work: wait for it" },
 	{ "Unable to locate package caddy", "this release has no package caddy (Ubuntu 22.04): set `caddy: official` in host.yaml" },
 	{ "Package 'caddy' has no installation candidate", "this release has no package caddy: set `caddy: official` in host.yaml" },
-	{ "you have held broken packages", "packages that do not fit together or are held: `apt-mark showhold`, `apt-get -s install NAME` says which" },
+	{ "you have held broken packages", "held, or packages that do not fit together: `apt-mark showhold`, `apt-get -s install NAME`" },
 	{ "Held packages were changed", "`apt-mark showhold` lists what is held; `apt-mark unhold NAME` lets it go" },
 	{ "Unmet dependencies", "`apt-get --fix-broken install` mends what an earlier installation left" },
 	{ "NO_PUBKEY", "a package source is signed with a key that this host does not have: see /etc/apt/sources.list.d" },
