@@ -115,7 +115,7 @@ static void add_caddy(struct gp_ctx *ctx, struct gp_plan *plan)
 {
 	static const struct gp_folder sites = { .owner = "root", .group = "root", .mode = 0755 };
 	static const struct gp_file_line import = { .line = "import /etc/caddy/sites-enabled/*.caddy" };
-	static const struct gp_member www_data = { .user = "caddy", .group = "www-data" };
+	static const struct gp_member www_data = { .user = "caddy", .group = "www-data", .by_package = true };
 	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true, .by_package = true };
 
 	ADD(.type = &gp_folder_type, .name = "/etc/caddy/sites-enabled", .spec = &sites, .after = { GP_RES_PACKAGES });

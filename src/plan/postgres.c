@@ -138,6 +138,12 @@ static int login_diff(struct gp_ctx *ctx, const struct gp_resource *resource, st
 	return try_login(ctx, spec, spec->login_dbname, err) == 1 ? 0 : -1;
 }
 
+/* Once role and database are made there is nothing to say of it. */
+static void login_fresh(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes)
+{
+	(void)ctx, (void)resource, (void)changes;
+}
+
 static int login_apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
 {
 	struct gp_changes none = { 0 };
@@ -145,4 +151,4 @@ static int login_apply(struct gp_ctx *ctx, const struct gp_resource *resource, s
 	return login_diff(ctx, resource, &none, err);
 }
 
-const struct gp_resource_type gp_pg_login_type = { .name = "database login", .diff = login_diff, .apply = login_apply };
+const struct gp_resource_type gp_pg_login_type = { .name = "database login", .diff = login_diff, .fresh = login_fresh, .apply = login_apply };

@@ -24,6 +24,7 @@ extern const struct gp_resource_type gp_user_type;
 /* A user's membership in a group that exists. */
 struct gp_member {
 	const char *user, *group;
+	bool by_package; /* the user's package sees to it: while that is not installed there is nothing to say of it */
 };
 extern const struct gp_resource_type gp_member_type;
 

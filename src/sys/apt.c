@@ -15,7 +15,7 @@
 #include "sys/ctx.h"
 #include "sys/fs.h"
 
-enum { POLL_MS = 200, URI_MAX = 200 };
+enum { POLL_MS = 200, URI_MAX = 200, CAUSES = 3 }; /* CAUSES: the first rows of meanings */
 
 static const char *const locks[] = {
 	"/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock", "/var/cache/apt/archives/lock",
@@ -180,7 +180,7 @@ const char *gp_apt_hint(struct gp_arena *arena, const char *said, const struct g
 	const char *network = network_hint(arena, said);
 	bool unknown = strstr(said, "Unable to locate package") || strstr(said, "no installation candidate");
 
-	for (size_t i = 0; i < 3; i++) /* these are told first whatever else was said */
+	for (size_t i = 0; i < CAUSES; i++) /* these are told first, whatever else was said */
 		if (strstr(said, meanings[i].sign))
 			return meanings[i].hint;
 	if (network)
