@@ -57,12 +57,16 @@ bool gp_apt_held(const char *root, struct gp_apt_holder *ret)
 	return false;
 }
 
+static const char *who(struct gp_arena *arena, const struct gp_apt_holder *holder)
+{
+	return holder->pid ? gp_sprintf(arena, "%s (pid %d)", holder->name, (int)holder->pid) : "a process outside of this system";
+}
+
 static int still_held(const struct gp_apt_holder *holder, int64_t timeout_ms, struct gp_error *err)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
 
-	gp_fail(err, GP_E_LOCKED, "%s (pid %d) still holds apt's lock %s after %s", holder->name, (int)holder->pid, holder->file,
-		gp_duration(arena, timeout_ms));
+	gp_fail(err, GP_E_LOCKED, "%s still holds apt's lock %s after %s", who(arena, holder), holder->file, gp_duration(arena, timeout_ms));
 	if (!holder->pid)
 		return gp_hint(err, "wait for it to end, then this again");
 	return gp_hint(err, "`ps -fp %d` shows what it is; wait for it to end, then this again", (int)holder->pid);
@@ -76,7 +80,7 @@ int gp_apt_wait(struct gp_ctx *ctx, const char *root, int64_t timeout_ms, struct
 
 	while (gp_apt_held(root, &holder)) {
 		if (holder.pid != told)
-			gp_tell_note(ctx, "waiting for %s (pid %d), which holds apt's lock", holder.name, (int)holder.pid);
+			gp_tell_note(ctx, "waiting for %s, which holds apt's lock", who(ctx->arena, &holder));
 		told = holder.pid;
 		if (!gp_left_ms(deadline))
 			return still_held(&holder, timeout_ms, err);

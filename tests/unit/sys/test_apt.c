@@ -145,6 +145,22 @@ static void test_gives_up(void **state)
 	assert_string_equal(err.hint, gp_sprintf(arena, "`ps -fp %d` shows what it is; wait for it to end, then this again", (int)pid));
 }
 
+/* A lock of the kernel's other kind has no pid, as one from outside of a container has none. */
+static void test_holder_that_cannot_be_seen(void **state)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct gp_error err = { 0 };
+	int fd = open(at("var/lib/dpkg/lock"), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+
+	(void)state;
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	assert_int_equal(gp_apt_wait(&ctx, scratch, 0, &err), -1);
+	assert_string_equal(err.msg, "a process outside of this system still holds apt's lock /var/lib/dpkg/lock after 0 ms");
+	assert_string_equal(err.hint, "wait for it to end, then this again");
+	assert_string_equal(notes, "waiting for a process outside of this system, which holds apt's lock\n");
+	close(fd);
+}
+
 static void test_hints(void **state)
 {
 	static const struct {
@@ -213,6 +229,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_each_lock, begin, finish),
 		cmocka_unit_test_setup_teardown(test_waits, begin, finish),
 		cmocka_unit_test_setup_teardown(test_gives_up, begin, finish),
+		cmocka_unit_test_setup_teardown(test_holder_that_cannot_be_seen, begin, finish),
 		cmocka_unit_test_setup_teardown(test_hints, begin, finish),
 		cmocka_unit_test_setup_teardown(test_unreachable, begin, finish),
 	};
