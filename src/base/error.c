@@ -1,6 +1,7 @@
 /* Errors: formatting and bounds. The contract is in error.h. */
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,10 @@ int gp_error_set(struct gp_error *err, enum gp_error_kind kind, int sys_errno, c
 	}
 	one_line(err->msg);
 	add_trace(err, file, line);
+	if (sys_errno == ENOSPC)
+		gp_hint(err, "the disk is full: `df -h`, `df -i`");
+	else if (sys_errno == EDQUOT)
+		gp_hint(err, "a disk quota is used up: `df -h`, `df -i`, `quota`");
 	return -1;
 }
 

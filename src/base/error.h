@@ -41,7 +41,7 @@ struct gp_error {
 
 /* Fill in a new failure. Control characters in the formatted text are replaced, so hostile names cannot draw on a terminal. */
 #define gp_fail(err, kind, ...) gp_error_set((err), (kind), 0, __FILE__, __LINE__, __VA_ARGS__)
-/* The same with `: strerror(number)` at the end. */
+/* The same with `: strerror(number)` at the end. A full disk brings its hint along. */
 #define gp_fail_errno(err, number, ...) gp_error_set((err), GP_E_FAILED, (number), __FILE__, __LINE__, __VA_ARGS__)
 int gp_error_set(struct gp_error *err, enum gp_error_kind kind, int sys_errno, const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 6, 7), cold));

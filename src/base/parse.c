@@ -273,6 +273,47 @@ static bool port_ok(const char *s)
 	return gp_port_parse(s, &port, &udp);
 }
 
+/* At most six digits: 999999T is below 2^63. */
+int64_t gp_parse_size(const char *text)
+{
+	static const char units[] = "KMGT";
+	size_t digits = strspn(text, DIGIT);
+	const char *unit = text[digits] ? strchr(units, text[digits]) : NULL;
+
+	if (!digits || digits > 6 || text[0] == '0' || !unit || text[digits + 1])
+		return 0;
+	return (int64_t)strtoll(text, NULL, 10) << (10 * (unit - units + 1));
+}
+
+static bool size_ok(const char *s)
+{
+	return gp_parse_size(s) > 0;
+}
+
+static bool swap_ok(const char *s)
+{
+	return gp_streq(s, "auto") || gp_streq(s, "off") || size_ok(s);
+}
+
+/* As sysctl.d(5) has it: a '/' inside stands for a dot, in the name of an interface: net.ipv4.conf.eth0/100.forwarding. */
+static bool sysctl_ok(const char *s)
+{
+	size_t words = 0;
+
+	if (strlen(s) > 200)
+		return false;
+	for (;;) {
+		size_t len = strcspn(s, ".");
+
+		if (!len || strspn(s, LOWER UPPER DIGIT "_-/") < len || s[0] == '/' || s[0] == '-' || s[len - 1] == '/')
+			return false;
+		words++;
+		if (!s[len])
+			return words > 1;
+		s += len + 1;
+	}
+}
+
 static const struct {
 	const char *name, *words;
 	bool (*ok)(const char *);

@@ -1,5 +1,5 @@
 /*
- * The grammar of everything a person or a file may name: slugs, domains, refs, repositories, modules, packages, users. One
+ * The grammar of everything a person or a file may name: slugs, domains, refs, repositories, modules, packages, users, sizes. One
  * function a kind; each says in words what it wants, so that the same sentence stands in every error about it. Pure.
  */
 #ifndef GP_BASE_PARSE_H
@@ -29,7 +29,10 @@ struct gp_error;
 	X(python, "a Python version is 'auto' or like 3.12")                                                                         \
 	X(dropin, "a drop-in is a file name of letters, digits, '.', '_' and '-' that ends in .conf: memory.conf")                   \
 	X(host, "a host is a name or an address, without a port")                                                                    \
-	X(port, "a port is a number from 1 to 65535, TCP unless /udp stands behind it: 8080, 51820/udp")
+	X(port, "a port is a number from 1 to 65535, TCP unless /udp stands behind it: 8080, 51820/udp")                            \
+	X(size, "a size is a whole number and K, M, G or T (of 1024), such as 500M")                                                 \
+	X(swap, "swap is 'auto', 'off' or a size, such as 2G")                                                                       \
+	X(sysctl, "a kernel setting is words of letters, digits, '_' and '-' with dots between them, such as net.core.somaxconn")
 
 enum gp_name_kind {
 #define X(name, words) GP_NAME_##name,
@@ -48,6 +51,9 @@ int gp_name_check(enum gp_name_kind kind, const char *text, int error_kind, stru
 
 /* What a name of kind port says: "8080", "8080/tcp", "51820/udp". */
 bool gp_port_parse(const char *text, uint16_t *ret_port, bool *ret_udp);
+
+/* The bytes of a valid size: "500M". 0 for anything else. */
+int64_t gp_parse_size(const char *text);
 
 /* A decimal integer from lo to hi, nothing before or after it. */
 bool gp_parse_int(const char *text, int64_t lo, int64_t hi, int64_t *ret);

@@ -8,6 +8,9 @@ enum { PORTS_MAX = 64 };
 
 #define AT(field) offsetof(struct gp_host, field)
 
+/* journald needs room for a few files of 8 MiB; less swap than that is none. */
+enum { MIN_SIZE = 16 << 20 };
+
 const struct gp_key gp_host_keys[] = {
 	{ "deploy_user", GP_KEY_NAME, AT(deploy_user), .kind = GP_NAME_user, .def = "deploy",
 		.help = "owns the sites' folders and runs git, pip, builds and manage.py; has no password" },
@@ -19,6 +22,14 @@ const struct gp_key gp_host_keys[] = {
 	{ "uv", GP_KEY_BOOL, AT(uv), .def = "true", .help = "install Python packages with a pinned uv; false: with pip" },
 	{ "redis_maxmemory", GP_KEY_INT, AT(redis_maxmemory), .lo = 0, .hi = 1 << 20, .def = "0",
 		.help = "megabytes that Redis may fill; 0: a quarter of the host's memory" },
+	{ "upgrades", GP_KEY_CHOICE, AT(upgrades), .choices = (const char *const[]){ "security", "off", NULL }, .def = "security",
+		.help = "install security updates every day, never rebooting: security, off" },
+	{ "time_sync", GP_KEY_BOOL, AT(time_sync), .def = "true", .help = "keep the clock right with systemd-timesyncd, unless another does" },
+	{ "journal_max", GP_KEY_NAME, AT(journal_max), .kind = GP_NAME_size, .def = "500M", .help = "disk space the journal may take" },
+	{ "swap", GP_KEY_NAME, AT(swap), .kind = GP_NAME_swap, .def = "auto",
+		.help = "auto (1G where there are 2 GiB of memory or less, and no swap), off, or the size of /swapfile" },
+	{ "sysctl", GP_KEY_PAIRS, AT(sysctl), .kind = GP_NAME_sysctl, .def = "{}",
+		.help = "kernel settings, like {vm.swappiness: 10}; goldpath needs none" },
 	{ .name = NULL },
 };
 
@@ -38,6 +49,15 @@ static int check_ports(const struct gp_host *host, const char *dir, struct gp_er
 	return 0;
 }
 
+static int check_size(const char *dir, const char *key, const char *size, struct gp_error *err)
+{
+	int64_t bytes = gp_parse_size(size);
+
+	if (bytes && bytes < MIN_SIZE)
+		return gp_fail(err, GP_E_CONFIG, "%s/host.yaml: '%s' must be 16M at least", dir, key);
+	return 0;
+}
+
 int gp_host_load(struct gp_arena *arena, const char *dir, struct gp_host *ret, struct gp_error *err)
 {
 	struct gp_host host = { 0 };
@@ -46,6 +66,8 @@ int gp_host_load(struct gp_arena *arena, const char *dir, struct gp_host *ret, s
 	if (gp_streq(host.deploy_user, "root"))
 		return gp_fail(err, GP_E_CONFIG, "%s/host.yaml: the deploy user cannot be root", dir);
 	GP_TRY(check_ports(&host, dir, err));
+	GP_TRY(check_size(dir, "journal_max", host.journal_max, err));
+	GP_TRY(check_size(dir, "swap", host.swap, err));
 	*ret = host;
 	return 0;
 }

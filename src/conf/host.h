@@ -5,6 +5,7 @@
 #include "conf/rows.h"
 
 enum gp_host_firewall { GP_FIREWALL_AUTO, GP_FIREWALL_UFW, GP_FIREWALL_OFF };
+enum gp_upgrades { GP_UPGRADES_SECURITY, GP_UPGRADES_OFF };
 
 struct gp_host {
 	const char *deploy_user;
@@ -13,6 +14,10 @@ struct gp_host {
 	struct gp_strv ports; /* gp_port_parse reads them */
 	bool uv;
 	int64_t redis_maxmemory; /* megabytes; 0: a quarter of the host's memory */
+	int upgrades; /* enum gp_upgrades */
+	bool time_sync;
+	const char *journal_max, *swap; /* a size; auto, off or a size */
+	struct gp_pairs sysctl;
 };
 
 extern const struct gp_key gp_host_keys[];

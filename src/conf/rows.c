@@ -149,7 +149,7 @@ static int read_pairs(struct reader *r, const yaml_node_t *node, const struct gp
 	for (size_t i = 0; i < list.n; i++) {
 		const yaml_node_pair_t *pair = &node->data.mapping.pairs.start[i];
 		const yaml_node_t *key = yaml_document_get_node(r->doc, pair->key);
-		struct gp_key as_name = { .name = row->name, .kind = GP_NAME_envkey };
+		struct gp_key as_name = { .name = row->name, .kind = row->kind };
 
 		GP_TRY(read_name(r, key, &as_name, &list.v[i].key));
 		for (size_t k = 0; k < i; k++)

@@ -26,7 +26,7 @@ enum gp_key_type {
 	GP_KEY_CHOICE, /* int: index into choices */
 	GP_KEY_NAMES,  /* struct gp_strv: a list of names of a kind */
 	GP_KEY_ARGVS,  /* struct gp_argvs: a list of argument lists */
-	GP_KEY_PAIRS,  /* struct gp_pairs: environment keys and plain values */
+	GP_KEY_PAIRS,  /* struct gp_pairs: names of a kind and plain values */
 	GP_KEY_GROUP,  /* the rows in `group`, inside a mapping */
 };
 
@@ -48,7 +48,7 @@ struct gp_key {
 	const char *name;
 	enum gp_key_type type;
 	size_t offset;               /* in the struct that is filled */
-	enum gp_name_kind kind;      /* NAME, NAMES */
+	enum gp_name_kind kind;      /* NAME, NAMES; PAIRS: of the keys */
 	int64_t lo, hi;              /* INT; NAMES, ARGVS, PAIRS: hi is the most there may be */
 	const char *const *choices;  /* CHOICE, NULL-terminated */
 	const struct gp_key *group;  /* GROUP, ended by a row without a name */

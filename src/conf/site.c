@@ -83,7 +83,7 @@ const struct gp_key gp_site_keys[] = {
 	{ "health", GP_KEY_GROUP, .group = health_keys, .help = "how goldpath finds out whether a release works" },
 	{ "sitemap", GP_KEY_NAME, AT(sitemap), .kind = GP_NAME_urlpath, .nullable = true, .def = "/sitemap.xml",
 		.help = "looked at after a deploy, reported only; null: none" },
-	{ "env", GP_KEY_PAIRS, AT(env), .def = "{}", .help = "plain values for .env, added where missing" },
+	{ "env", GP_KEY_PAIRS, AT(env), .kind = GP_NAME_envkey, .def = "{}", .help = "plain values for .env, added where missing" },
 	{ "secrets", GP_KEY_NAMES, AT(secrets), .kind = GP_NAME_envkey, .def = "[]",
 		.help = "further keys of .env to make a random secret for, like SECRET_KEY" },
 	{ "database", GP_KEY_GROUP, .group = database_keys, .help = "Postgres" },

@@ -28,6 +28,10 @@ int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 int gp_provision_redis(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_error *err);
 /* Bytes that Redis may fill: of a host with so much memory, or (not 0) as the host's file says. */
 uint64_t gp_redis_maxmemory(uint64_t host_bytes, int64_t megabytes);
+/* In provision_baseline.c: packages besides the fixed list; what must hold before anything is changed; the rest of the baseline. */
+int gp_provision_baseline_packages(struct gp_ctx *ctx, const struct gp_host *host, struct gp_strv *names, struct gp_error *err);
+void gp_provision_checks(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_strv *packages);
+int gp_provision_baseline(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_error *err);
 /* The states of a site's units, once systemd has read their files. */
 void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site);
 /* The handlers that run once: after all unit files, and at the very end. */

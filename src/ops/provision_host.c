@@ -59,15 +59,18 @@ static const struct gp_handler handler_restart_caddy = { .run = restart_caddy };
 #define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
 #define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
 
-static void add_packages(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host)
+static int add_packages(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_error *err)
 {
 	struct gp_packages *packages = gp_alloc(ctx->arena, sizeof(*packages));
 
 	for (size_t i = 0; i < sizeof(baseline) / sizeof(baseline[0]); i++)
 		gp_strv_add(ctx->arena, &packages->names, baseline[i]);
+	GP_TRY(gp_provision_baseline_packages(ctx, host, &packages->names, err));
 	for (size_t i = 0; i < host->packages.n; i++)
 		gp_strv_add(ctx->arena, &packages->names, host->packages.v[i]);
+	gp_provision_checks(ctx, plan, &packages->names);
 	ADD(.type = &gp_packages_type, .name = GP_RES_PACKAGES, .spec = packages);
+	return 0;
 }
 
 static void add_folders(struct gp_ctx *ctx, struct gp_plan *plan)
@@ -81,7 +84,7 @@ static void add_folders(struct gp_ctx *ctx, struct gp_plan *plan)
 
 static void add_postgres(struct gp_ctx *ctx, struct gp_plan *plan)
 {
-	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true };
+	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true, .by_package = true };
 
 	ADD(.type = &gp_unit_type, .name = "postgresql.service", .spec = &unit, .after = { GP_RES_PACKAGES });
 }
@@ -90,8 +93,8 @@ static void add_caddy(struct gp_ctx *ctx, struct gp_plan *plan)
 {
 	static const struct gp_folder sites = { .owner = "root", .group = "root", .mode = 0755 };
 	static const struct gp_file_line import = { .line = "import /etc/caddy/sites-enabled/*.caddy" };
-	static const struct gp_member www_data = { .user = "caddy", .group = "www-data" };
-	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true };
+	static const struct gp_member www_data = { .user = "caddy", .group = "www-data", .by_package = true };
+	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true, .by_package = true };
 
 	ADD(.type = &gp_folder_type, .name = "/etc/caddy/sites-enabled", .spec = &sites, .after = { GP_RES_PACKAGES });
 	ADD(.type = &gp_file_line_type, .name = "/etc/caddy/Caddyfile", .spec = &import, .after = { GP_RES_PACKAGES },
@@ -223,11 +226,12 @@ int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 {
 	const char *home = gp_sprintf(ctx->arena, "/home/%s", host->deploy_user);
 
-	add_packages(ctx, plan, host);
+	GP_TRY(add_packages(ctx, plan, host, err));
 	/* Early: one that lost its rules may deny the host its own Redis, and what comes after would fail for that. */
 	if (host->firewall != GP_FIREWALL_OFF)
 		GP_TRY(add_firewall(ctx, plan, host, https, err));
 	add_folders(ctx, plan);
+	GP_TRY(gp_provision_baseline(ctx, plan, host, err));
 	ADD(.type = &gp_user_type, .name = host->deploy_user, .spec = SPEC(struct gp_user, .user = host->deploy_user, .home = home));
 	GP_TRY(gp_provision_redis(ctx, plan, host, err));
 	add_postgres(ctx, plan);

@@ -48,7 +48,7 @@ static const struct gp_redis_setting *settings(struct gp_ctx *ctx, const char *m
 
 int gp_provision_redis(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_error *err)
 {
-	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true };
+	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true, .by_package = true };
 	static const struct gp_redis_setting at_start[] = { { "databases", "256", "16" } };
 	static const struct gp_redis_server server = { .port = PORT, .settings = at_start, .n = 1, .told_by = conf_path };
 	static const struct gp_file_line include = { .line = "include /etc/redis/goldpath.conf" };

@@ -37,11 +37,11 @@ static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct 
 
 	GP_TRY(missing(ctx, resource->spec, &names, &broken, err));
 	if (broken) {
-		GP_TRY(gp_pkg_repair(ctx->arena, gp_tell_line, ctx, err));
+		GP_TRY(gp_pkg_repair(ctx, err));
 		names = (struct gp_strv){ 0 };
 		GP_TRY(missing(ctx, resource->spec, &names, &broken, err));
 	}
-	return names.n == 0 ? 0 : gp_pkg_install(ctx->arena, &names, gp_tell_line, ctx, err);
+	return names.n == 0 ? 0 : gp_pkg_install(ctx, &names, err);
 }
 
 const struct gp_resource_type gp_packages_type = { .name = "packages", .diff = diff, .apply = apply };

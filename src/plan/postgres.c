@@ -259,17 +259,17 @@ static int login_diff(struct gp_ctx *ctx, const struct gp_resource *resource, st
 	return prove_login(ctx, spec, err);
 }
 
+/* Once role and database are made there is nothing to say of it. */
+static void login_fresh(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes)
+{
+	(void)ctx, (void)resource, (void)changes;
+}
+
 static int login_apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
 {
 	struct gp_changes none = { 0 };
 
 	return login_diff(ctx, resource, &none, err);
-}
-
-/* Nothing will be made here. */
-static void login_fresh(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes)
-{
-	(void)ctx, (void)resource, (void)changes;
 }
 
 const struct gp_resource_type gp_pg_login_type = { .name = "database login", .diff = login_diff, .fresh = login_fresh, .apply = login_apply };

@@ -24,6 +24,7 @@ extern const struct gp_resource_type gp_user_type;
 /* A user's membership in a group that exists. */
 struct gp_member {
 	const char *user, *group;
+	bool by_package; /* the user's package sees to it: while that is not installed there is nothing to say of it */
 };
 extern const struct gp_resource_type gp_member_type;
 
@@ -42,6 +43,9 @@ struct gp_file {
 	int (*check)(void *arg, const char *candidate, struct gp_error *err);
 };
 extern const struct gp_resource_type gp_file_type;
+
+/* A file of ours that a setting has turned off: it must not be there. Its name is the path; no spec. */
+extern const struct gp_resource_type gp_absent_type;
 
 /* A line that a file of somebody else's must have. Its name is the path. The file must exist. */
 struct gp_file_line {
@@ -84,6 +88,7 @@ int gp_dotenv_copy(struct gp_ctx *ctx, const char *from, const char *to, struct 
 struct gp_unit {
 	bool enabled, running;
 	bool present; /* false: stopped, disabled and its file gone */
+	bool by_package; /* its package enables and starts it: while that is not installed there is nothing to say of the unit */
 	const char *stop_first; /* a unit that must not run while this one is started: systemd starts no socket beside its service */
 };
 extern const struct gp_resource_type gp_unit_type;
@@ -102,6 +107,53 @@ struct gp_vacant {
 	struct gp_strv welcome;
 };
 extern const struct gp_resource_type gp_vacant_type;
+
+/* What must hold before anything is changed, and what only a person can mend. Its name is the host's. */
+struct gp_host_check {
+	const struct gp_strv *packages; /* the baseline: while one of these is missing, disk and clock have to do */
+	int64_t born;                   /* when goldpath was built: no clock may be before that */
+	const char *root;               /* "" is the host itself */
+};
+extern const struct gp_resource_type gp_host_check_type;
+
+/* A kernel setting, now. Its name is the key, as in sysctl.d(5). */
+struct gp_sysctl {
+	const char *value, *root; /* root: "/proc/sys" */
+};
+extern const struct gp_resource_type gp_sysctl_type;
+
+/*
+ * A swap file of ours, in use from boot on by a unit of its own, which also marks it as ours. Its name is the file's. Where a host has
+ * swap already, or is a container, nothing is touched.
+ */
+enum gp_swap_want { GP_SWAP_AUTO, GP_SWAP_OFF, GP_SWAP_SIZE };
+struct gp_swap {
+	enum gp_swap_want want;
+	int64_t size; /* GP_SWAP_SIZE: bytes */
+};
+extern const struct gp_resource_type gp_swap_type;
+
+/* All that counts for what to do, and what that is: a pure function, so that each case can be tried. */
+enum gp_swap_file { GP_SWAP_NO_FILE, GP_SWAP_THEIRS, GP_SWAP_HALF, GP_SWAP_WHOLE };
+struct gp_swap_facts {
+	bool container;
+	bool other_swap;        /* in use or in /etc/fstab, and not ours */
+	bool can_hold;          /* the filesystem takes swap files that are only allocated */
+	enum gp_swap_file file;
+	int64_t file_size;      /* what is there already, ours or not */
+	int64_t memory, free;   /* bytes; free: on the filesystem of the file */
+};
+enum gp_swap_act { GP_SWAP_LEAVE, GP_SWAP_KEEP, GP_SWAP_MAKE, GP_SWAP_REMOVE, GP_SWAP_CANNOT };
+struct gp_swap_decision {
+	enum gp_swap_act act;
+	int64_t size;           /* MAKE: of the new file; KEEP: of the one there */
+	const char *why;        /* CANNOT: a reason to show */
+};
+/* What lies at path. ours: goldpath's unit for it is there. ret_size: its size, or what a half made one takes up. */
+enum gp_swap_file gp_swap_file_state(const char *path, bool ours, int64_t *ret_size);
+/* Allocate the file, 0600, and write the swap header into it. Nothing is left of it on failure. */
+int gp_swap_file_make(const char *path, int64_t size, struct gp_error *err);
+struct gp_swap_decision gp_swap_decide(const struct gp_swap *spec, const struct gp_swap_facts *facts);
 
 /* A Postgres role that can log in with the password in an environment file, and owns nothing by being a superuser. */
 struct gp_pg_role {

@@ -18,10 +18,6 @@ static int look(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 	GP_TRY(gp_unit_state(*ret_bus, ctx->arena, resource->name, ret, err));
 	if (!spec->present)
 		return 0;
-	if (gp_streq(ret->load, "masked")) {
-		gp_fail(err, GP_E_REFUSED, "%s is masked: somebody does not want it to run", resource->name);
-		return gp_hint(err, "`systemctl unmask %s`, then this again", resource->name);
-	}
 	if (gp_streq(ret->load, "not-found"))
 		return gp_fail(err, GP_E_FAILED, "there is no unit %s", resource->name);
 	if (gp_streq(ret->load, "bad-setting") || gp_streq(ret->load, "error"))
@@ -46,6 +42,17 @@ static bool is_enabled(const struct gp_unit_state *state)
 		gp_streq(state->file, "generated") || gp_streq(state->file, "indirect");
 }
 
+static bool is_masked(const struct gp_unit_state *state)
+{
+	return gp_streq(state->load, "masked");
+}
+
+/* systemd itself left the start out: timesyncd in a container, where the clock is the host's. That is how it should be. */
+static bool need_not_run(const struct gp_unit_state *state)
+{
+	return gp_streq(state->active, "inactive") && state->condition_unmet;
+}
+
 static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
 {
 	const struct gp_unit *spec = resource->spec;
@@ -58,11 +65,26 @@ static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 			gp_change_add(ctx, changes, '-', resource, "%s", "");
 		return 0;
 	}
-	if (spec->enabled && !is_enabled(&state))
+	if (is_masked(&state))
+		gp_change_add(ctx, changes, '~', resource, "masked → %s", spec->enabled ? "enabled" : "not masked");
+	else if (spec->enabled && !is_enabled(&state))
 		gp_change_add(ctx, changes, '~', resource, "%s → enabled", state.file);
-	if (spec->running && !runs(&state))
+	if (spec->running && !runs(&state) && (is_masked(&state) || !need_not_run(&state)))
 		gp_change_add(ctx, changes, '~', resource, "%s → running", state.active);
 	return 0;
+}
+
+/* The unit of a package that is still to be installed, or of a file that is still to be written. */
+static void fresh(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes)
+{
+	const struct gp_unit *spec = resource->spec;
+
+	if (spec->by_package)
+		return;
+	if (spec->enabled)
+		gp_change_add(ctx, changes, '~', resource, "disabled → enabled");
+	if (spec->running)
+		gp_change_add(ctx, changes, '~', resource, "inactive → running");
 }
 
 static int take_away(struct gp_ctx *ctx, struct gp_bus *bus, const char *unit, const struct gp_unit_state *state, struct gp_error *err)
@@ -86,6 +108,10 @@ static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct 
 	GP_TRY(look(ctx, resource, &state, &bus, err));
 	if (!spec->present)
 		return take_away(ctx, bus, resource->name, &state, err);
+	if (is_masked(&state)) {
+		GP_TRY(gp_unit_unmask(bus, resource->name, err));
+		GP_TRY(look(ctx, resource, &state, &bus, err));
+	}
 	if (spec->enabled && !is_enabled(&state))
 		GP_TRY(gp_unit_enable(bus, resource->name, err));
 	if (!spec->running || runs(&state))
@@ -103,4 +129,4 @@ static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct 
 	return 0;
 }
 
-const struct gp_resource_type gp_unit_type = { .name = "unit", .diff = diff, .apply = apply };
+const struct gp_resource_type gp_unit_type = { .name = "unit", .diff = diff, .fresh = fresh, .apply = apply };

@@ -55,6 +55,14 @@ static int member_diff(struct gp_ctx *ctx, const struct gp_resource *resource, s
 	return 0;
 }
 
+static void member_fresh(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes)
+{
+	const struct gp_member *spec = resource->spec;
+
+	if (!spec->by_package)
+		gp_change_add(ctx, changes, '+', resource, "%s", "");
+}
+
 static int member_apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
 {
 	const struct gp_member *spec = resource->spec;
@@ -63,4 +71,4 @@ static int member_apply(struct gp_ctx *ctx, const struct gp_resource *resource, 
 	return gp_group_add(spec->group, spec->user, err);
 }
 
-const struct gp_resource_type gp_member_type = { .name = "membership", .diff = member_diff, .apply = member_apply };
+const struct gp_resource_type gp_member_type = { .name = "membership", .diff = member_diff, .fresh = member_fresh, .apply = member_apply };

@@ -2,16 +2,16 @@
 #include "sys/pkg.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "base/arena.h"
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "sys/apt.h"
+#include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/proc.h"
 
@@ -116,74 +116,73 @@ const char *gp_pkg_broken(const struct gp_pkg_db *db)
 	return db->broken;
 }
 
-static int apt(struct gp_arena *arena, const struct gp_strv *args, void (*line)(void *, bool, const char *), void *arg,
-	struct gp_error *err)
+/* What was said while the lists were updated, so that a package that is missing for it can be explained. */
+struct apt_run {
+	struct gp_ctx *ctx;
+	struct gp_strv unreachable;
+};
+
+static int apt(struct apt_run *run, const struct gp_strv *args, struct gp_proc_result *result, struct gp_error *err)
 {
+	struct gp_arena *arena = run->ctx->arena;
 	struct gp_strv argv = { 0 };
 	struct gp_proc proc = {
 		.env = GP_ARGV("DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=l", "APT_LISTCHANGES_FRONTEND=none", "HOME=/root"),
 		.timeout_ms = APT_TIMEOUT_MS,
-		.line = line,
-		.arg = arg,
+		.line = gp_tell_line,
+		.arg = run->ctx,
 		.may_gain_privileges = true, /* maintainer scripts use su and runuser */
 	};
+	const char *hint;
 
+	GP_TRY(gp_apt_wait(run->ctx, "", LOCK_WAIT_MS, err));
 	gp_strv_add(arena, &argv, "apt-get");
 	gp_strv_add(arena, &argv, "-q");
-	gp_strv_add(arena, &argv, "-oDPkg::Lock::Timeout=120");
+	gp_strv_add(arena, &argv, "-oDPkg::Lock::Timeout=120"); /* for one that came in between */
 	gp_strv_add(arena, &argv, "-oAcquire::Retries=3");
 	for (size_t i = 0; i < args->n; i++)
 		gp_strv_add(arena, &argv, args->v[i]);
 	proc.argv = argv.v;
-	if (gp_proc_must(&proc, NULL, err) < 0) {
-		if (err && strstr(err->detail, "Could not get lock"))
-			gp_hint(err, "another apt or dpkg is at work: wait for it, `ps -C apt-get,dpkg,unattended-upgr` shows which");
-		else if (err && strstr(err->detail, "dpkg --configure -a"))
-			gp_hint(err, "an earlier installation was interrupted: run `dpkg --configure -a`");
-		else if (err && strstr(err->detail, "No space left"))
-			gp_hint(err, "the disk is full: `df -h /`");
-		else if (err && strstr(err->detail, "Unable to locate package"))
-			gp_hint(err, "is the name right, and does this release of the distribution have it? `apt-cache policy NAME`");
-		return -1;
-	}
-	return 0;
+	if (gp_proc_must(&proc, result, err) == 0)
+		return 0;
+	hint = err ? gp_apt_hint(arena, err->detail, &run->unreachable) : NULL;
+	return hint ? gp_hint(err, "%s", hint) : -1;
 }
 
-static bool dpkg_is_busy(const struct gp_error *err)
-{
-	return strstr(err->detail, "dpkg frontend lock") || strstr(err->detail, "lock-frontend") || strstr(err->detail, "database lock");
-}
-
-int gp_pkg_repair(struct gp_arena *arena, void (*line)(void *, bool, const char *), void *arg, struct gp_error *err)
+int gp_pkg_repair(struct gp_ctx *ctx, struct gp_error *err)
 {
 	const struct gp_proc configure = {
 		.argv = GP_ARGV("dpkg", "--configure", "-a", "--force-confdef", "--force-confold"),
 		.env = GP_ARGV("DEBIAN_FRONTEND=noninteractive"),
 		.timeout_ms = APT_TIMEOUT_MS,
-		.line = line,
-		.arg = arg,
+		.line = gp_tell_line,
+		.arg = ctx,
 		.may_gain_privileges = true,
 	};
-	int64_t deadline = gp_mono_ms() + LOCK_WAIT_MS;
+	struct apt_run run = { .ctx = ctx };
 	struct gp_strv args = { 0 };
-	struct gp_error why = { 0 };
 
 	/* dpkg itself does not wait for its lock. What it cannot configure (half installed) is apt's to install again: its word counts. */
-	while (gp_proc_must(&configure, NULL, &why) < 0 && dpkg_is_busy(&why) && gp_left_ms(deadline))
-		poll(NULL, 0, 500);
-	gp_strv_add(arena, &args, "install");
-	gp_strv_add(arena, &args, "--fix-broken");
-	gp_strv_add(arena, &args, "-y");
-	GP_TRY_TO(err, apt(arena, &args, line, arg, err), "finish the interrupted installation");
+	GP_TRY(gp_apt_wait(ctx, "", LOCK_WAIT_MS, err));
+	gp_proc_must(&configure, NULL, NULL);
+	gp_strv_add(ctx->arena, &args, "install");
+	gp_strv_add(ctx->arena, &args, "--fix-broken");
+	gp_strv_add(ctx->arena, &args, "-y");
+	GP_TRY_TO(err, apt(&run, &args, NULL, err), "finish the interrupted installation");
 	return 0;
 }
 
-static int update(struct gp_arena *arena, void (*line)(void *, bool, const char *), void *arg, struct gp_error *err)
+/* apt-get update ends well though a source did not answer: its old lists, or none, are used. That is said, and not the end. */
+static int update(struct apt_run *run, struct gp_error *err)
 {
+	GP_AUTO_RESULT result = { 0 };
 	struct gp_strv args = { 0 };
 
-	gp_strv_add(arena, &args, "update");
-	GP_TRY_TO(err, apt(arena, &args, line, arg, err), "update the package lists");
+	gp_strv_add(run->ctx->arena, &args, "update");
+	GP_TRY_TO(err, apt(run, &args, &result, err), "update the package lists");
+	gp_apt_unreachable(run->ctx->arena, gp_buf_str(&result.err), &run->unreachable);
+	for (size_t i = 0; i < run->unreachable.n; i++)
+		gp_tell_warn(run->ctx, "a package source could not be read: %s", run->unreachable.v[i]);
 	return 0;
 }
 
@@ -194,29 +193,38 @@ static bool lists_are_old(void)
 	return stat("/var/lib/apt/lists/partial", &st) < 0 || time(NULL) - st.st_mtime > LISTS_MAX_AGE_S;
 }
 
-int gp_pkg_install(struct gp_arena *arena, const struct gp_strv *names, void (*line)(void *, bool, const char *), void *arg,
-	struct gp_error *err)
+static bool lists_have_grown_stale(const struct gp_error *err)
 {
+	return strstr(err->detail, "Unable to locate") || strstr(err->detail, "404") || strstr(err->detail, "no installation candidate");
+}
+
+int gp_pkg_install(struct gp_ctx *ctx, const struct gp_strv *names, struct gp_error *err)
+{
+	struct apt_run run = { .ctx = ctx };
 	struct gp_strv args = { 0 };
+	struct gp_error why = { 0 };
 	bool fresh = lists_are_old();
 
 	if (fresh)
-		GP_TRY(update(arena, line, arg, err));
-	gp_strv_add(arena, &args, "install");
-	gp_strv_add(arena, &args, "-y");
-	gp_strv_add(arena, &args, "--no-install-recommends");
+		GP_TRY(update(&run, err));
+	gp_strv_add(ctx->arena, &args, "install");
+	gp_strv_add(ctx->arena, &args, "-y");
+	gp_strv_add(ctx->arena, &args, "--no-install-recommends");
 	/* A file of ours that a package brings a new version of stays ours. */
-	gp_strv_add(arena, &args, "-oDpkg::Options::=--force-confdef");
-	gp_strv_add(arena, &args, "-oDpkg::Options::=--force-confold");
-	gp_strv_add(arena, &args, "--");
+	gp_strv_add(ctx->arena, &args, "-oDpkg::Options::=--force-confdef");
+	gp_strv_add(ctx->arena, &args, "-oDpkg::Options::=--force-confold");
+	gp_strv_add(ctx->arena, &args, "--");
 	for (size_t i = 0; i < names->n; i++)
-		gp_strv_add(arena, &args, names->v[i]);
-	if (apt(arena, &args, line, arg, err) == 0)
+		gp_strv_add(ctx->arena, &args, names->v[i]);
+	if (apt(&run, &args, NULL, &why) == 0)
 		return 0;
 	/* Lists that have grown stale name versions that the mirror has no longer. */
-	if (fresh || (err && !strstr(err->detail, "Unable to locate") && !strstr(err->detail, "404") && !strstr(err->detail, "no installation candidate")))
+	if (fresh || !lists_have_grown_stale(&why)) {
+		if (err)
+			*err = why;
 		return gp_context(err, "install packages");
-	GP_TRY(update(arena, line, arg, err));
-	GP_TRY_TO(err, apt(arena, &args, line, arg, err), "install packages");
+	}
+	GP_TRY(update(&run, err));
+	GP_TRY_TO(err, apt(&run, &args, NULL, err), "install packages");
 	return 0;
 }

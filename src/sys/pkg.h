@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 struct gp_arena;
+struct gp_ctx;
 struct gp_error;
 struct gp_strv;
 
@@ -18,11 +19,10 @@ const char *gp_pkg_broken(const struct gp_pkg_db *db);
 
 /* Finish what an interrupted dpkg left: unpacked packages are configured, half installed ones installed again. Waits up to two minutes
  * for a dpkg that is still at work: the one that was interrupted may have outlived its apt-get. */
-int gp_pkg_repair(struct gp_arena *arena, void (*line)(void *arg, bool is_stderr, const char *text), void *arg, struct gp_error *err);
+int gp_pkg_repair(struct gp_ctx *ctx, struct gp_error *err);
 
-/* apt-get install, without recommended packages and questions, waiting up to two minutes for another apt. Updates the lists first
- * when a name is unknown or the lists are older than a day. line: told what apt says. */
-int gp_pkg_install(struct gp_arena *arena, const struct gp_strv *names, void (*line)(void *arg, bool is_stderr, const char *text),
-	void *arg, struct gp_error *err);
+/* apt-get install, without recommended packages and questions, waiting up to two minutes for another apt, and saying for which.
+ * Updates the lists first when a name is unknown or the lists are older than a day; a source that does not answer is told of. */
+int gp_pkg_install(struct gp_ctx *ctx, const struct gp_strv *names, struct gp_error *err);
 
 #endif

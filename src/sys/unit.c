@@ -119,7 +119,8 @@ int gp_unit_state(struct gp_bus *bus, struct gp_arena *arena, const char *unit, 
 	AUTO_BUS_ERROR e = SD_BUS_ERROR_NULL;
 	AUTO_MESSAGE reply = NULL;
 	const char *path;
-	int need_reload = 0;
+	int need_reload = 0, condition = 1;
+	uint64_t tried = 0;
 	uint32_t pid = 0;
 	int rc;
 
@@ -139,6 +140,10 @@ int gp_unit_state(struct gp_bus *bus, struct gp_arena *arena, const char *unit, 
 	};
 	sd_bus_get_property_trivial(bus->bus, SYSTEMD, path, SYSTEMD ".Unit", "NeedDaemonReload", NULL, 'b', &need_reload);
 	ret->need_reload = need_reload;
+	/* A unit that nobody has tried to start yet has no result either: its timestamp is 0. */
+	sd_bus_get_property_trivial(bus->bus, SYSTEMD, path, SYSTEMD ".Unit", "ConditionTimestamp", NULL, 't', &tried);
+	sd_bus_get_property_trivial(bus->bus, SYSTEMD, path, SYSTEMD ".Unit", "ConditionResult", NULL, 'b', &condition);
+	ret->condition_unmet = tried && !condition;
 	if (gp_ends_with(unit, ".service")) {
 		ret->result = text_property(bus, arena, path, SYSTEMD ".Service", "Result");
 		sd_bus_get_property_trivial(bus->bus, SYSTEMD, path, SYSTEMD ".Service", "MainPID", NULL, 'u', &pid);
@@ -250,36 +255,51 @@ int gp_unit_run(struct gp_bus *bus, const char *unit, enum gp_unit_verb verb, in
 	return 0;
 }
 
-static int unit_file_call(struct gp_bus *bus, const char *unit, bool enable, struct gp_error *err)
+enum file_verb { ENABLE, DISABLE, UNMASK, UNMASK_RUNTIME };
+
+static int unit_file_call(struct gp_bus *bus, const char *unit, enum file_verb verb, struct gp_error *err)
 {
+	static const struct {
+		const char *method, *words;
+	} verbs[] = {
+		[ENABLE] = { "EnableUnitFiles", "enable" },
+		[DISABLE] = { "DisableUnitFiles", "disable" },
+		[UNMASK] = { "UnmaskUnitFiles", "unmask" },
+		[UNMASK_RUNTIME] = { "UnmaskUnitFiles", "unmask" },
+	};
 	AUTO_BUS_ERROR e = SD_BUS_ERROR_NULL;
 	AUTO_MESSAGE m = NULL;
 	AUTO_MESSAGE reply = NULL;
 	char *units[] = { (char *)(uintptr_t)unit, NULL }; /* only read */
 	int rc;
 
-	rc = sd_bus_message_new_method_call(bus->bus, &m, SYSTEMD, MANAGER_PATH, MANAGER,
-		enable ? "EnableUnitFiles" : "DisableUnitFiles");
+	rc = sd_bus_message_new_method_call(bus->bus, &m, SYSTEMD, MANAGER_PATH, MANAGER, verbs[verb].method);
 	if (rc >= 0)
 		rc = sd_bus_message_append_strv(m, units);
-	/* runtime: no; force (enable only): no, so that nobody else's symlink is replaced */
+	/* runtime: as asked; force (enable only): no, so that nobody else's symlink is replaced */
 	if (rc >= 0)
-		rc = enable ? sd_bus_message_append(m, "bb", 0, 0) : sd_bus_message_append(m, "b", 0);
+		rc = verb == ENABLE ? sd_bus_message_append(m, "bb", 0, 0) : sd_bus_message_append(m, "b", verb == UNMASK_RUNTIME);
 	if (rc >= 0)
 		rc = sd_bus_call(bus->bus, m, CALL_TIMEOUT_US, &e, &reply);
 	if (rc < 0)
-		return bus_fail(err, rc, &e, enable ? "enable" : "disable", unit);
+		return bus_fail(err, rc, &e, verbs[verb].words, unit);
 	return gp_unit_daemon_reload(bus, err);
 }
 
 int gp_unit_enable(struct gp_bus *bus, const char *unit, struct gp_error *err)
 {
-	return unit_file_call(bus, unit, true, err);
+	return unit_file_call(bus, unit, ENABLE, err);
 }
 
 int gp_unit_disable(struct gp_bus *bus, const char *unit, struct gp_error *err)
 {
-	return unit_file_call(bus, unit, false, err);
+	return unit_file_call(bus, unit, DISABLE, err);
+}
+
+int gp_unit_unmask(struct gp_bus *bus, const char *unit, struct gp_error *err)
+{
+	GP_TRY(unit_file_call(bus, unit, UNMASK, err));
+	return unit_file_call(bus, unit, UNMASK_RUNTIME, err);
 }
 
 int gp_unit_daemon_reload(struct gp_bus *bus, struct gp_error *err)

@@ -22,6 +22,7 @@ struct gp_unit_state {
 	const char *result;   /* a service's Result: success, exit-code, timeout, oom-kill, ...; "" for other units */
 	pid_t main_pid;       /* 0: none */
 	bool need_reload;     /* the file on disk is newer than what systemd has loaded */
+	bool condition_unmet; /* the last start was left out, because a Condition…= of the unit did not hold */
 };
 
 int gp_unit_state(struct gp_bus *bus, struct gp_arena *arena, const char *unit, struct gp_unit_state *ret, struct gp_error *err);
@@ -33,6 +34,8 @@ int gp_unit_run(struct gp_bus *bus, const char *unit, enum gp_unit_verb verb, in
 
 /* Enable or disable for the next boot; enable also unmasks nothing: a masked unit is an error that says so. */
 int gp_unit_enable(struct gp_bus *bus, const char *unit, struct gp_error *err);
+/* Take away a mask, the one until the next boot too. */
+int gp_unit_unmask(struct gp_bus *bus, const char *unit, struct gp_error *err);
 int gp_unit_disable(struct gp_bus *bus, const char *unit, struct gp_error *err);
 int gp_unit_daemon_reload(struct gp_bus *bus, struct gp_error *err);
 /* Forget a failed state, so that a start limit does not stand in the way of the next start. */

@@ -275,9 +275,33 @@ static void test_try(void **state)
 	assert_int_equal(err.kind, GP_E_CHECK);
 }
 
+/* Whoever it happens to: a full disk says what to look at, and nothing else does. */
+static void test_full_disk(void **state)
+{
+	static const int full[] = { ENOSPC, EDQUOT }, other[] = { EACCES, EIO, EROFS, 0 };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct gp_error err = { 0 };
+
+		gp_fail_errno(&err, full[i], "write %s", "/x");
+		assert_non_null(strstr(err.hint, "`df -h`, `df -i`"));
+		gp_hint(&err, "another");
+		assert_null(strstr(err.hint, "another"));
+	}
+	for (size_t i = 0; i < 4; i++) {
+		struct gp_error err = { 0 };
+
+		gp_fail_errno(&err, other[i], "write /x");
+		assert_string_equal(err.hint, "");
+	}
+	assert_int_equal(gp_fail_errno(NULL, ENOSPC, "nobody looks"), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_a_new_failure),
 		cmocka_unit_test(test_errno),
 		cmocka_unit_test(test_nobody_cares),

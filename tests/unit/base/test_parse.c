@@ -135,6 +135,32 @@ static void test_system_names(void **state)
 			":::", "1::2::3", "12345::", "a/b", "/run/postgresql", "a,b", "a=b", "a\n", "*", A60 A60 A60 A60 "." A30));
 }
 
+static void test_sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t bytes;
+	} cases[] = { { "1K", 1024 }, { "500M", 500LL << 20 }, { "2G", 2LL << 30 }, { "999999T", 999999LL << 40 }, { "1", 0 }, { "auto", 0 } };
+
+	(void)state;
+	check(GP_NAME_size, NAMES("1K", "500M", "2G", "1T", "999999K"),
+		NAMES("", "0", "0M", "05M", "500", "500m", "500MB", "500 M", " 500M", "500M ", "-1M", "+1M", "1.5G", "M", "1000000K", "1KM", "1K\n",
+			"auto", "1e3M", "0x1M", "1K;id"));
+	check(GP_NAME_swap, NAMES("auto", "off", "1G", "512M"), NAMES("", "on", "Auto", "none", "1", "0", "false", "1G,1G", "auto "));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(gp_parse_size(cases[i].text), cases[i].bytes);
+}
+
+static void test_sysctl(void **state)
+{
+	(void)state;
+	check(GP_NAME_sysctl,
+		NAMES("vm.swappiness", "net.ipv4.tcp_keepalive_time", "net.ipv4.conf.eth0/100.forwarding", "kernel.pid_max", "fs.file-max",
+			"net.ipv6.conf.enp0S3.disable_ipv6"),
+		NAMES("", ".", "..", "vm", "vm.", ".vm", "vm..x", "vm.x.", "-vm.x", "vm.-x", "vm/x", "/vm.x", "vm./x", "vm.x/", "vm.//", "net.//.x",
+			"vm.x y", "vm.x=1", "vm.x\n", "vm.*", "net.ipv4.conf.*.x", "vm.\"x", "vm.ä", "a." A60 A60 A60 A30));
+}
+
 static void test_paths(void **state)
 {
 	char longest[502] = "/", longer[503] = "/";
@@ -231,6 +257,8 @@ int main(void)
 		cmocka_unit_test(test_python_names),
 		cmocka_unit_test(test_port),
 		cmocka_unit_test(test_system_names),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_sysctl),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_every_kind),
 		cmocka_unit_test(test_name_check),

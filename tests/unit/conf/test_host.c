@@ -39,6 +39,11 @@ static void test_defaults(void **state)
 		assert_int_equal(host.firewall, GP_FIREWALL_AUTO);
 		assert_int_equal(host.ports.n, 0);
 		assert_true(host.uv);
+		assert_int_equal(host.upgrades, GP_UPGRADES_SECURITY);
+		assert_true(host.time_sync);
+		assert_string_equal(host.journal_max, "500M");
+		assert_string_equal(host.swap, "auto");
+		assert_int_equal(host.sysctl.n, 0);
 	}
 }
 
@@ -56,6 +61,15 @@ static void test_set(void **state)
 	assert_int_equal(host.firewall, GP_FIREWALL_OFF);
 	assert_string_equal(gp_strv_join(arena, &host.ports, " "), "8080 51820/udp");
 	assert_false(host.uv);
+	assert_int_equal(load(arena, "upgrades: off\ntime_sync: no\njournal_max: 16M\nswap: off\nsysctl: {vm.swappiness: 10, net.ipv4.tcp_rmem: "
+		"4096 131072 6291456}\n", &host, &err), 0);
+	assert_int_equal(host.upgrades, GP_UPGRADES_OFF);
+	assert_false(host.time_sync);
+	assert_string_equal(host.journal_max, "16M");
+	assert_string_equal(host.swap, "off");
+	assert_int_equal(host.sysctl.n, 2);
+	assert_string_equal(host.sysctl.v[1].key, "net.ipv4.tcp_rmem");
+	assert_string_equal(host.sysctl.v[1].value, "4096 131072 6291456");
 }
 
 static void test_refused(void **state)
@@ -87,6 +101,18 @@ static void test_refused(void **state)
 		{ "ports: [8080, 5432]", "5432 is never opened" },
 		{ "ports: [6379/tcp]", "6379 is never opened" },
 		{ "uv: null", "given a value" },
+		{ "upgrades: all", "one of: security, off" },
+		{ "journal_max: 500", "no valid size" },
+		{ "journal_max: 15M", "'journal_max' must be 16M at least" },
+		{ "journal_max: off", "no valid size" },
+		{ "swap: 1K", "'swap' must be 16M at least" },
+		{ "swap: yes", "no valid swap" },
+		{ "sysctl: [a]", "a mapping" },
+		{ "sysctl: {swappiness: 1}", "no valid sysctl" },
+		{ "sysctl: {../x.y: 1}", "no valid sysctl" },
+		{ "sysctl: {vm.swappiness: [1]}", "a text" },
+		{ "sysctl: {vm.swappiness: \"1\\n2\"}", "one line" },
+		{ "sysctl: {vm.swappiness: 1, vm.swappiness: 2}", "comes twice" },
 		{ "domain: example.com", "unknown key 'domain'" },
 	};
 	GP_AUTO_ARENA arena = gp_arena_new();

@@ -46,7 +46,7 @@ static const struct gp_key rows[] = {
 		.group_choice = "own", .def = "b", .help = "a choice" },
 	{ "names", GP_KEY_NAMES, AT(names), .kind = GP_NAME_slug, .hi = 3, .def = "[]", .help = "some names" },
 	{ "argvs", GP_KEY_ARGVS, AT(argvs), .hi = 4, .def = "[]", .help = "some commands" },
-	{ "pairs", GP_KEY_PAIRS, AT(pairs), .hi = 2, .def = "{}", .help = "some pairs" },
+	{ "pairs", GP_KEY_PAIRS, AT(pairs), .kind = GP_NAME_envkey, .hi = 2, .def = "{}", .help = "some pairs" },
 	{ "group", GP_KEY_GROUP, .group = inner, .help = "a group" },
 	{ .name = NULL },
 };

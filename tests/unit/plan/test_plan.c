@@ -263,6 +263,29 @@ static void test_unreadable(void **state)
 	assert_string_equal(host.order, "base top roof ");
 }
 
+static void say_nothing(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes)
+{
+	(void)ctx, (void)resource, (void)changes;
+}
+
+/* A package brings its unit up by itself: nothing to say of that one, but what comes after it cannot be read yet either. */
+static void test_unread_and_nothing_to_say(void **state)
+{
+	static const struct gp_resource_type silent = { .name = "thing", .diff = thing_diff, .fresh = say_nothing, .apply = thing_apply };
+
+	(void)state;
+	add("package", (struct thing){ 0, 1, -1 });
+	add("unit", (struct thing){ 1, 1, 0 })->after[0] = "package";
+	w.plan.v[1].type = &silent;
+	add("answer", (struct thing){ 2, 1, 1 })->after[0] = "unit";
+	assert_int_equal(run(false), 0);
+	assert_string_equal(list(), "+ thing package; + thing answer");
+	/* once the package is there, the unit is read, and what it says counts */
+	host.value[0] = 1;
+	assert_int_equal(run(false), 0);
+	assert_string_equal(list(), "+ thing unit; + thing answer");
+}
+
 static void test_handler(void **state)
 {
 	(void)state;
@@ -475,6 +498,7 @@ int main(void)
 		WITH_HOST(test_read_back),
 		WITH_HOST(test_attention_is_no_change),
 		WITH_HOST(test_unreadable),
+		WITH_HOST(test_unread_and_nothing_to_say),
 		WITH_HOST(test_handler),
 		WITH_HOST(test_handler_survives_a_failure),
 		WITH_HOST(test_dry_run_predicts),
