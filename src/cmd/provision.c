@@ -7,7 +7,9 @@
 #include "cmd/command.h"
 #include "ops/provision.h"
 #include "out/json.h"
+#include "sys/account.h"
 #include "sys/ctx.h"
+#include "sys/fs.h"
 
 static void print_json(struct gp_ctx *ctx, const struct gp_args *args, const struct gp_changes *changes)
 {
@@ -26,14 +28,34 @@ static void print_json(struct gp_ctx *ctx, const struct gp_args *args, const str
 	gp_json_print(stdout, object);
 }
 
-/* The old script's --deploy-user says what host.yaml says, or it is a mistake. */
-static int check_deploy_user(struct gp_ctx *ctx, const struct gp_args *args, struct gp_host *host, struct gp_error *err)
+/* The old script's --deploy-user says what the files say, or it is a mistake. */
+static int check_deploy_user(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *err)
 {
-	GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, host, err));
-	if (!args->deploy_user || gp_streq(args->deploy_user, host->deploy_user))
+	struct gp_site site = { 0 };
+	struct gp_host host;
+	const char *user;
+
+	GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, &host, err));
+	if (args->slug)
+		GP_TRY(gp_site_load(ctx->arena, ctx->etc_dir, args->slug, &site, err));
+	user = gp_deploy_user(&host, &site);
+	if (!args->deploy_user || gp_streq(args->deploy_user, user))
 		return 0;
-	gp_fail(err, GP_E_CONFIG, "--deploy-user says '%s', %s/host.yaml says '%s'", args->deploy_user, ctx->etc_dir, host->deploy_user);
-	return gp_hint(err, "set deploy_user in %s/host.yaml", ctx->etc_dir);
+	gp_fail(err, GP_E_CONFIG, "--deploy-user says '%s', %s%s says '%s'", args->deploy_user, ctx->etc_dir,
+		site.deploy_user ? "/sites" : "/host.yaml", user);
+	return gp_hint(err, "set deploy_user in %s/host.yaml, or in the site's file", ctx->etc_dir);
+}
+
+/* The change "ssh key /home/USER/.ssh/id_ed25519" was made: what a person has to do with it. */
+static void tell_key(struct gp_ctx *ctx, const char *what)
+{
+	const char *key = NULL;
+	struct stat st;
+
+	if (gp_starts_with(what, "ssh key ") && gp_fs_lstat(what + strlen("ssh key "), &st, NULL) == 1)
+		key = gp_deploy_public_key(ctx, gp_account_name(ctx->arena, st.st_uid));
+	if (key)
+		gp_tell_note(ctx, "a private repository wants this as a deploy key: %s", key);
 }
 
 /* Things that need attention are reported, and are no changes. */
@@ -50,17 +72,13 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 {
 	const struct gp_provision request = { .slug = args->slug, .apply = !args->dry_run };
 	struct gp_changes changes = { 0 };
-	struct gp_host host;
-	const char *key;
 	size_t n;
 
-	GP_TRY(check_deploy_user(ctx, args, &host, err));
+	GP_TRY(check_deploy_user(ctx, args, err));
 	GP_TRY(gp_provision_run(ctx, &request, &changes, err));
 	n = count(&changes);
-	key = gp_deploy_public_key(ctx, host.deploy_user);
-	for (size_t i = 0; key && i < changes.n; i++)
-		if (gp_starts_with(changes.v[i].what, "ssh key "))
-			gp_tell_note(ctx, "a private repository wants this as a deploy key: %s", key);
+	for (size_t i = 0; i < changes.n; i++)
+		tell_key(ctx, changes.v[i].what);
 	if (args->json)
 		print_json(ctx, args, &changes);
 	else
@@ -75,7 +93,7 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 static const struct gp_option options[] = {
 	{ "--dry-run", GP_OPT_FLAG, offsetof(struct gp_args, dry_run), .help = "only say what would change; exit 4 if anything" },
 	{ "--deploy-user", GP_OPT_NAME, offsetof(struct gp_args, deploy_user), GP_NAME_user, "USER",
-		"must be the one in host.yaml" },
+		"must be the one in host.yaml, or in the site's file" },
 	{ "--install-packages", GP_OPT_FLAG, offsetof(struct gp_args, install_packages),
 		.help = "accepted; packages are always looked after" },
 	GP_OPT_END,

@@ -12,6 +12,8 @@ const struct gp_key gp_host_keys[] = {
 	{ "packages", GP_KEY_NAMES, AT(packages), .kind = GP_NAME_package, .def = "[]", .help = "Debian packages besides the baseline" },
 	{ "firewall", GP_KEY_BOOL, AT(firewall), .def = "true", .help = "UFW: in come 80, 443 and every port sshd listens on" },
 	{ "uv", GP_KEY_BOOL, AT(uv), .def = "true", .help = "install Python packages with a pinned uv; false: with pip" },
+	{ "confine", GP_KEY_BOOL, AT(confine), .def = "true",
+		.help = "run a repository's code in a deploy where it sees its own site only; false: for containers that cannot" },
 	{ .name = NULL },
 };
 

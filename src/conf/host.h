@@ -9,6 +9,7 @@ struct gp_host {
 	struct gp_strv packages;
 	bool firewall;
 	bool uv;
+	bool confine;
 };
 
 extern const struct gp_key gp_host_keys[];

@@ -226,20 +226,24 @@ const char *gp_deploy_public_key(struct gp_ctx *ctx, const char *user)
 	return gp_trim(ctx->arena, text);
 }
 
-int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool ssh_key, struct gp_error *err)
+void gp_provision_deploy_user(struct gp_ctx *ctx, struct gp_plan *plan, const char *user, bool ssh_key)
 {
-	const char *home = gp_sprintf(ctx->arena, "/home/%s", host->deploy_user);
+	const char *home = gp_sprintf(ctx->arena, "/home/%s", user);
 
+	ADD(.type = &gp_user_type, .name = user, .spec = SPEC(struct gp_user, .user = user, .home = home));
+	if (ssh_key)
+		ADD(.type = &gp_ssh_key_type, .name = key_path(ctx, user), .spec = SPEC(struct gp_ssh_key, .user = user),
+			.after = { GP_RES_PACKAGES, user });
+}
+
+int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_error *err)
+{
 	add_packages(ctx, plan, host);
 	add_folders(ctx, plan);
-	ADD(.type = &gp_user_type, .name = host->deploy_user, .spec = SPEC(struct gp_user, .user = host->deploy_user, .home = home));
 	add_redis(ctx, plan);
 	add_postgres(ctx, plan);
 	add_caddy(ctx, plan);
 	add_helpers(ctx, plan);
-	if (ssh_key)
-		ADD(.type = &gp_ssh_key_type, .name = key_path(ctx, host->deploy_user),
-			.spec = SPEC(struct gp_ssh_key, .user = host->deploy_user), .after = { GP_RES_PACKAGES, host->deploy_user });
 	if (host->uv)
 		ADD(.type = &gp_uv_type, .name = gp_uv_folder(ctx), .spec = SPEC(struct gp_uv, .version = gp_uv_version),
 			.after = { GP_RES_PACKAGES, ctx->state_dir });

@@ -38,6 +38,7 @@ static void test_defaults(void **state)
 		assert_int_equal(host.packages.n, 0);
 		assert_true(host.firewall);
 		assert_true(host.uv);
+		assert_true(host.confine);
 	}
 }
 
@@ -48,11 +49,12 @@ static void test_set(void **state)
 	struct gp_error err = { 0 };
 
 	(void)state;
-	assert_int_equal(load(arena, "deploy_user: web-1\npackages: [htop, libmagic1, g++]\nfirewall: false\nuv: no\n", &host, &err), 0);
+	assert_int_equal(load(arena, "deploy_user: web-1\npackages: [htop, libmagic1, g++]\nfirewall: false\nuv: no\nconfine: false\n", &host, &err), 0);
 	assert_string_equal(host.deploy_user, "web-1");
 	assert_string_equal(gp_strv_join(arena, &host.packages, " "), "htop libmagic1 g++");
 	assert_false(host.firewall);
 	assert_false(host.uv);
+	assert_false(host.confine);
 }
 
 static void test_refused(void **state)
@@ -74,6 +76,7 @@ static void test_refused(void **state)
 		{ "packages: [nginx=1.0]", "no valid package" },
 		{ "firewall: maybe", "true or false" },
 		{ "firewall: 0", "true or false" },
+		{ "confine: 0", "true or false" },
 		{ "uv: null", "given a value" },
 		{ "domain: example.com", "unknown key 'domain'" },
 	};
