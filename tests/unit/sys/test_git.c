@@ -254,7 +254,7 @@ static void test_nothing_of_it_runs(void **state)
 	checkout(sha, "out");
 	assert_int_equal(access(at("ran"), F_OK), -1);
 	/* and hooks that somebody has put into our own copy, and a configuration that calls programs for the .gitattributes above */
-	assert_int_equal(mkdir(at("repo.git/hooks"), 0755), 0);
+	(void)!mkdir(at("repo.git/hooks"), 0755); /* fetch has taken it away */
 	put(at("repo.git/config"), gp_sprintf(arena, "[core]\nbare = true\nfsmonitor = %s\n[filter \"evil\"]\nsmudge = %s\nrequired = true\n"
 						     "[include]\npath = %s\n", at("evil"), at("evil"), at("more")));
 	put(at("more"), gp_sprintf(arena, "[filter \"evil\"]\nprocess = %s\n", at("evil")));
