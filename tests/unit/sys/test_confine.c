@@ -28,7 +28,7 @@
 static struct gp_account user;
 static struct gp_view views[8];
 static struct gp_confine view;
-static char sites[128], site[128], neighbour[128], release[128], repo[128], own_tmp[128];
+static char sites[128], site[128], neighbour[128], release[128], repo[128], own_tmp[128], elsewhere[128];
 
 static void folder(char *ret, const char *name)
 {
@@ -56,6 +56,7 @@ static int begin(void **state)
 	folder(release, "sites/a/release");
 	folder(repo, "sites/a/repo.git");
 	folder(own_tmp, "sites/a/tmp");
+	folder(elsewhere, "elsewhere");
 	put(at("sites/a/.env"), "OWN=1\n");
 	put(at("sites/b/.env"), "SECRET=1\n");
 	put(at("sites/a/repo.git/config"), "[core]\n");
@@ -151,7 +152,9 @@ static void test_what_it_sees(void **state)
 		{ "echo x >/var/tmp/file && cat tmp/file", true },
 		{ "echo x >/dev/shm/file", true },
 		{ "echo x >/dev/null; head -c 1 /dev/urandom", true },
-		{ "touch /etc/file", false },
+		{ "ls ../../elsewhere", true },
+		{ "touch ../../elsewhere/file", false }, /* its user's own, and in no view */
+		{ "touch /tmp/goldpath-test-file", false },
 		{ "ls /root/.??*", false },
 		{ "[ $(ls -d /proc/[0-9]* | wc -l) -le 6 ]", true }, /* pid 1, the shells and what they call */
 		{ "ls /proc/1/root/", false },
