@@ -130,16 +130,14 @@ int gp_confined_begin(struct gp_deploy *d, struct gp_error *err)
 
 	if (d->host.confine)
 		GP_TRY(gp_confine_self(&(struct gp_confine){ .views = views, .n = 2 }, err));
-	GP_TRY(gp_account_assume(&d->account, &was, err));
+	/* As root, which follows no link there: a build may leave folders that their owner cannot empty (Go's module cache is one). */
 	GP_TRY(gp_fs_remove(d->paths.tmp, err));
+	GP_TRY(gp_account_assume(&d->account, &was, err));
 	GP_TRY(gp_fs_mkdir(d->paths.tmp, 0700, (uid_t)-1, (gid_t)-1, err));
 	return gp_fs_mkdir(d->paths.cache, 0700, (uid_t)-1, (gid_t)-1, err);
 }
 
 void gp_confined_end(struct gp_deploy *d)
 {
-	GP_AUTO_IDENTITY was = { 0 };
-
-	if (gp_account_assume(&d->account, &was, NULL) == 0)
-		gp_fs_remove(d->paths.tmp, NULL);
+	gp_fs_remove(d->paths.tmp, NULL);
 }

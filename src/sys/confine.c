@@ -129,12 +129,12 @@ static int make_views(const struct gp_confine *confine, bool rest_read_only, con
 	int trees[GP_VIEWS_MAX], result = 0;
 
 	for (size_t i = 0; i < confine->n; i++) {
-		trees[i] = confine->views[i].how == GP_VIEW_EMPTY ? -1 : take(&confine->views[i]);
-		if (confine->views[i].how != GP_VIEW_EMPTY && trees[i] < 0 && errno != ENOENT)
-			return fail(ret_doing, confine->views[i].path);
+		trees[i] = confine->views[i].how == GP_VIEW_EMPTY || result < 0 ? -1 : take(&confine->views[i]);
+		if (confine->views[i].how != GP_VIEW_EMPTY && result == 0 && trees[i] < 0 && errno != ENOENT)
+			result = fail(ret_doing, confine->views[i].path);
 	}
-	if (rest_read_only && change(AT_FDCWD, "/", ALL_BELOW, ATTR_RDONLY | ATTR_NOSUID) < 0)
-		return fail(ret_doing, "read-only file systems");
+	if (result == 0 && rest_read_only && change(AT_FDCWD, "/", ALL_BELOW, ATTR_RDONLY | ATTR_NOSUID) < 0)
+		result = fail(ret_doing, "read-only file systems");
 	for (size_t i = 0; i < confine->n && result == 0; i++)
 		if (show(&confine->views[i], trees[i]) < 0)
 			result = fail(ret_doing, confine->views[i].path);
