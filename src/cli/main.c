@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "cli/options.h"
 #include "conf/host.h"
+#include "conf/site.h"
 #include "ops/paths.h"
 #include "out/json.h"
 #include "out/story.h"
@@ -81,21 +82,24 @@ static int through_sudo(struct gp_arena *arena, const struct gp_command *command
 	return gp_proc_become(GP_ARGV("sudo", "-n", "--", gp_program_path, command->name, args->slug, "--options-from-stdin"), text, len, err);
 }
 
-/* sudo's own refusal says nothing of goldpath: only the deploy user has the line. */
-static bool may_use_sudo(struct gp_arena *arena)
+/* sudo's own refusal says nothing of goldpath: only the site's deploy user has the line. */
+static bool may_use_sudo(struct gp_arena *arena, const char *slug)
 {
-	struct gp_ctx ctx;
+	struct gp_site site;
 	struct gp_host host;
+	struct gp_ctx ctx;
 
 	gp_ctx_init(&ctx, arena);
-	return gp_host_load(arena, ctx.etc_dir, &host, NULL) < 0 || gp_streq(gp_account_name(arena, getuid()), host.deploy_user);
+	if (gp_host_load(arena, ctx.etc_dir, &host, NULL) < 0 || gp_site_load(arena, ctx.etc_dir, slug, &site, NULL) < 0)
+		return true;
+	return gp_streq(gp_account_name(arena, getuid()), gp_deploy_user(&host, &site));
 }
 
 static int as_root(struct gp_arena *arena, const struct gp_command *command, const struct gp_args *args, struct gp_error *err)
 {
 	if (!command->root || geteuid() == 0)
 		return 0;
-	if (command->by_sudo && may_use_sudo(arena))
+	if (command->by_sudo && may_use_sudo(arena, args->slug))
 		return through_sudo(arena, command, args, err);
 	gp_fail(err, GP_E_FAILED, "%s needs root%s", command->name, command->by_sudo ? ", or the deploy user" : "");
 	return gp_hint(err, "sudo goldpath %s", command->name);

@@ -1,5 +1,6 @@
 /* goldpath provision */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -9,7 +10,9 @@
 #include "out/changes.h"
 #include "out/json.h"
 #include "out/question.h"
+#include "sys/account.h"
 #include "sys/ctx.h"
+#include "sys/fs.h"
 
 static void print_json(struct gp_ctx *ctx, bool ok, bool applied, const struct gp_changes *changes)
 {
@@ -21,24 +24,34 @@ static void print_json(struct gp_ctx *ctx, bool ok, bool applied, const struct g
 	gp_json_print(stdout, object);
 }
 
-/* The old script's --deploy-user says what host.yaml says, or it is a mistake. */
-static int check_deploy_user(struct gp_ctx *ctx, const struct gp_args *args, struct gp_host *host, struct gp_error *err)
+/* The old script's --deploy-user says what the files say, or it is a mistake. */
+static int check_deploy_user(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *err)
 {
-	GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, host, err));
-	if (!args->deploy_user || gp_streq(args->deploy_user, host->deploy_user))
+	struct gp_site site = { 0 };
+	struct gp_host host;
+	const char *user;
+
+	GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, &host, err));
+	if (args->slug)
+		GP_TRY(gp_site_load(ctx->arena, ctx->etc_dir, args->slug, &site, err));
+	user = gp_deploy_user(&host, &site);
+	if (!args->deploy_user || gp_streq(args->deploy_user, user))
 		return 0;
-	gp_fail(err, GP_E_CONFIG, "--deploy-user says '%s', %s/host.yaml says '%s'", args->deploy_user, ctx->etc_dir, host->deploy_user);
-	return gp_hint(err, "set deploy_user in %s/host.yaml", ctx->etc_dir);
+	gp_fail(err, GP_E_CONFIG, "--deploy-user says '%s', %s%s says '%s'", args->deploy_user, ctx->etc_dir,
+		site.deploy_user ? "/sites" : "/host.yaml", user);
+	return gp_hint(err, "set deploy_user in %s/host.yaml, or in the site's file", ctx->etc_dir);
 }
 
-/* The public key of the deploy user, where it has just been made: somebody has to carry it to the repository's host. */
-static void tell_key(struct gp_ctx *ctx, const char *user, const struct gp_changes *changes)
+/* The change "ssh key /home/USER/.ssh/id_ed25519" was made: what a person has to do with it. */
+static void tell_key(struct gp_ctx *ctx, const char *what)
 {
-	const char *key = gp_deploy_public_key(ctx, user);
+	const char *key = NULL;
+	struct stat st;
 
-	for (size_t i = 0; key && i < changes->n; i++)
-		if (gp_starts_with(changes->v[i].what, "ssh key "))
-			gp_tell_note(ctx, "a private repository wants this as a deploy key: %s", key);
+	if (gp_starts_with(what, "ssh key ") && gp_fs_lstat(what + strlen("ssh key "), &st, NULL) == 1)
+		key = gp_deploy_public_key(ctx, gp_account_name(ctx->arena, st.st_uid));
+	if (key)
+		gp_tell_note(ctx, "a private repository wants this as a deploy key: %s", key);
 }
 
 /* Show the plan and ask. *ret_go is false where there is nothing to do, or the answer was no. */
@@ -75,16 +88,16 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 {
 	struct gp_changes agreed = { 0 }, changes = { 0 };
 	bool ask = !args->yes && !args->dry_run, go = true;
-	struct gp_host host;
 	size_t n;
 
-	GP_TRY(check_deploy_user(ctx, args, &host, err));
+	GP_TRY(check_deploy_user(ctx, args, err));
 	if (ask)
 		GP_TRY(agree(ctx, args, &agreed, &go, err));
 	if (go)
 		GP_TRY(make(ctx, args, ask ? &agreed : NULL, &changes, err));
 	n = gp_changes_count(&changes);
-	tell_key(ctx, host.deploy_user, &changes);
+	for (size_t i = 0; i < changes.n; i++)
+		tell_key(ctx, changes.v[i].what);
 	if (args->json)
 		print_json(ctx, true, !args->dry_run, go ? &changes : &agreed);
 	else
@@ -96,7 +109,7 @@ static const struct gp_option options[] = {
 	{ "--yes", GP_OPT_FLAG, offsetof(struct gp_args, yes), .help = "do not ask; needed where there is no terminal" },
 	{ "--dry-run", GP_OPT_FLAG, offsetof(struct gp_args, dry_run), .help = "as goldpath plan: change nothing; exit 4 if it would" },
 	{ "--deploy-user", GP_OPT_NAME, offsetof(struct gp_args, deploy_user), GP_NAME_user, "USER",
-		"must be the one in host.yaml" },
+		"must be the one in host.yaml, or in the site's file" },
 	{ "--install-packages", GP_OPT_FLAG, offsetof(struct gp_args, install_packages),
 		.help = "accepted; packages are always looked after" },
 	GP_OPT_END,

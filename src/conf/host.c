@@ -30,6 +30,8 @@ const struct gp_key gp_host_keys[] = {
 		.help = "auto (1G where there are 2 GiB of memory or less, and no swap), off, or the size of /swapfile" },
 	{ "sysctl", GP_KEY_PAIRS, AT(sysctl), .kind = GP_NAME_sysctl, .def = "{}",
 		.help = "kernel settings, like {vm.swappiness: 10}; goldpath needs none" },
+	{ "confine", GP_KEY_BOOL, AT(confine), .def = "true",
+		.help = "run a repository's code in a deploy where it sees its own site only; false: for containers that cannot" },
 	{ .name = NULL },
 };
 

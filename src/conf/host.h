@@ -18,6 +18,7 @@ struct gp_host {
 	bool time_sync;
 	const char *journal_max, *swap; /* a size; auto, off or a size */
 	struct gp_pairs sysctl;
+	bool confine;
 };
 
 extern const struct gp_key gp_host_keys[];

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "conf/host.h"
 #include "sys/fs.h"
 
 #define AT(field) offsetof(struct gp_site, field)
@@ -67,6 +68,8 @@ const struct gp_key gp_site_keys[] = {
 		.help = "the Django project's package; settings, wsgi and celery.app follow from it" },
 	{ "settings", GP_KEY_NAME, AT(settings), .kind = GP_NAME_module, .help = "default: <project>.settings.production" },
 	{ "wsgi", GP_KEY_NAME, AT(wsgi), .kind = GP_NAME_wsgi, .help = "default: <project>.wsgi:application" },
+	{ "deploy_user", GP_KEY_NAME, AT(deploy_user), .kind = GP_NAME_user,
+		.help = "owns this site alone, for sites that do not trust each other; default: the host's" },
 	{ "celery", GP_KEY_GROUP, .group = celery_keys, .help = "background tasks" },
 	{ "requirements", GP_KEY_CHOICE, AT(requirements),
 		.choices = (const char *const[]){ "auto", "requirements.txt", "uv.lock", "pyproject.toml", NULL }, .def = "auto",
@@ -111,6 +114,11 @@ bool gp_site_database_is_local(const struct gp_site *site)
 	return (gp_starts_with(host, "127.") && strspn(host, "0123456789.") == strlen(host)) || gp_streq(host, "localhost") || gp_streq(host, "::1");
 }
 
+const char *gp_deploy_user(const struct gp_host *host, const struct gp_site *site)
+{
+	return site->deploy_user ? site->deploy_user : host->deploy_user;
+}
+
 static void derive(struct gp_arena *arena, struct gp_site *site)
 {
 	if (!site->settings)
@@ -136,6 +144,8 @@ static int check(const struct gp_site *site, const char *label, struct gp_error 
 		if (gp_streq(site->slug, taken[i]))
 			return gp_fail(err, GP_E_CONFIG, "%s: '%s' is a name that goldpath uses itself: choose another slug", label, site->slug);
 
+	if (site->deploy_user && (gp_streq(site->deploy_user, "root") || gp_starts_with(site->deploy_user, "sum-")))
+		return gp_fail(err, GP_E_CONFIG, "%s: the deploy user cannot be '%s'", label, site->deploy_user);
 	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
 		if (gp_streq(site->database.name, reserved[i]) || gp_streq(site->database.user, reserved[i]))
 			return gp_fail(err, GP_E_CONFIG, "%s: '%s' is Postgres' own and cannot be a site's database or user", label, reserved[i]);

@@ -11,6 +11,7 @@ enum gp_requirements { GP_REQ_AUTO, GP_REQ_TXT, GP_REQ_UV_LOCK, GP_REQ_PYPROJECT
 struct gp_site {
 	const char *slug; /* from the file's name */
 	const char *domain, *repo, *ref, *subdir, *project, *settings, *wsgi;
+	const char *deploy_user;  /* NULL: the host's */
 	struct gp_strv aliases;
 	bool aliases_serve;
 	struct {
@@ -48,6 +49,10 @@ struct gp_site {
 };
 
 extern const struct gp_key gp_site_keys[];
+
+/* Who owns the site and deploys it: its own deploy user, or the host's. */
+struct gp_host;
+const char *gp_deploy_user(const struct gp_host *host, const struct gp_site *site);
 
 /* Load DIR/sites/SLUG.yaml. A name that is no slug is a configuration error. Derived defaults are filled in. */
 int gp_site_load(struct gp_arena *arena, const char *dir, const char *slug, struct gp_site *ret, struct gp_error *err);

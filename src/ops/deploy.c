@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "ops/confined.h"
 #include "ops/record.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
@@ -75,16 +76,23 @@ struct gp_strv gp_release_env(struct gp_deploy *d)
 
 static int load(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *d, struct gp_error *err)
 {
+	gid_t group;
+
 	*d = (struct gp_deploy){ .ctx = ctx, .request = request, .sitemap = "", .health = { .release = "", .why = "", .hint = "", .body = "" } };
 	GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, &d->host, err));
 	GP_TRY(gp_site_load(ctx->arena, ctx->etc_dir, request->slug, &d->site, err));
 	d->paths = gp_site_paths(ctx, request->slug);
 	d->ref = request->ref ? request->ref : d->site.ref;
 	d->domain = request->domain ? request->domain : d->site.domain;
-	if (gp_account_find(ctx->arena, d->host.deploy_user, &d->account, NULL) != 1 || !gp_fs_exists(d->paths.state)) {
+	if (gp_account_find(ctx->arena, gp_deploy_user(&d->host, &d->site), &d->account, NULL) != 1 || !gp_fs_exists(d->paths.state) ||
+		gp_group_find(d->paths.run_user, &group, NULL) != 1) {
 		gp_fail(err, GP_E_CONFIG, "%s is not provisioned on this host", request->slug);
 		return gp_hint(err, "`goldpath provision %s` first", request->slug);
 	}
+	d->builder = d->account;
+	d->builder.group_count = 2;
+	d->builder.groups[0] = d->account.gid;
+	d->builder.groups[1] = group;
 	return 0;
 }
 
@@ -200,6 +208,7 @@ int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, s
 
 	GP_TRY(load(ctx, request, d, err));
 	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
+	GP_TRY(gp_confined_begin(d, err));
 	GP_TRY(recover(d, err));
 	d->previous = gp_deploy_serving(d);
 	GP_TRY(gp_journal_begin(ctx, &d->paths, d->ref, d->previous, err));
@@ -207,11 +216,13 @@ int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, s
 		gp_lock_step(&lock, steps[i].name);
 		if (run_step(d, &steps[i], i, err) == 0)
 			continue;
+		gp_confined_end(d);
 		undo(d, &steps[i], err);
 		write_history(d, "failed", &steps[i], err, gp_mono_ms() - start);
 		gp_journal_note(ctx, &d->paths, "end", steps[i].name, d->release, NULL);
 		return -1;
 	}
+	gp_confined_end(d);
 	write_history(d, "ok", NULL, NULL, gp_mono_ms() - start);
 	return gp_journal_note(ctx, &d->paths, "end", NULL, d->release, err);
 }

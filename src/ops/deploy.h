@@ -30,7 +30,8 @@ struct gp_deploy {
 	struct gp_host host;
 	struct gp_site site;
 	struct gp_paths paths;
-	struct gp_account account;  /* the deploy user: all that runs code of the site's repository runs as it */
+	struct gp_account account;  /* the deploy user */
+	struct gp_account builder;  /* the same with no groups but its own and the site's: what the repository's code runs as */
 	struct gp_dotenv env;       /* `.env` */
 	const char *ref, *domain;
 	const char *sha;            /* 40 digits, once fetched */

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "ops/confined.h"
 #include "ops/deploy.h"
 #include "ops/venv.h"
 #include "sys/ctx.h"
@@ -64,8 +65,8 @@ int gp_deploy_build(struct gp_deploy *d, struct gp_error *err)
 	for (size_t i = 0; i < d->site.build.n; i++) {
 		const struct gp_strv *argv = &d->site.build.v[i];
 		const char *words = gp_strv_join(d->ctx->arena, argv, " ");
-		struct gp_proc proc = { .argv = argv->v, .env = env.v, .cwd = d->source_dir, .as = &d->account,
-			.timeout_ms = BUILD_TIMEOUT_MS, .line = gp_tell_line, .arg = d->ctx };
+		struct gp_proc proc = gp_confined(d, (struct gp_proc){ .argv = argv->v, .env = env.v, .cwd = d->source_dir,
+			.timeout_ms = BUILD_TIMEOUT_MS, .line = gp_tell_line, .arg = d->ctx }, false);
 
 		gp_tell_note(d->ctx, "%s", words);
 		GP_TRY_TO(err, find_build_program(d, argv, &proc.argv, err), "build command '%.200s'", words);
@@ -80,8 +81,10 @@ int gp_deploy_compile(struct gp_deploy *d, struct gp_error *err)
 	const char *python = gp_sprintf(d->ctx->arena, "%s/bin/python", d->venv_dir);
 
 	/* A file that does not compile may be a template for something else: the check that follows decides whether it matters. */
-	return gp_proc_run(&(struct gp_proc){ .argv = GP_ARGV(python, "-m", "compileall", "-q", "-j", "0", "-x", "/(node_modules|\\.git)/",
-		d->source_dir), .cwd = d->source_dir, .as = &d->account, .timeout_ms = COMPILE_TIMEOUT_MS }, &result, err);
+	const struct gp_proc proc = gp_confined(d, (struct gp_proc){ .argv = GP_ARGV(python, "-m", "compileall", "-q", "-j", "0", "-x",
+		"/(node_modules|\\.git)/", d->source_dir), .cwd = d->source_dir, .timeout_ms = COMPILE_TIMEOUT_MS }, false);
+
+	return gp_proc_run(&proc, &result, err);
 }
 
 /* What Python says when a C library is not there, and what to do about it. */
@@ -121,8 +124,8 @@ static int manage(struct gp_deploy *d, const char *const *args, struct gp_proc_r
 	for (; *args; args++)
 		gp_strv_add(d->ctx->arena, &argv, *args);
 	/* umask 002: what it writes below media stays writable for the running site, by the setgid bit's group. */
-	struct gp_proc proc = { .argv = argv.v, .env = env.v, .cwd = d->source_dir, .as = &d->account, .umask = 002,
-		.timeout_ms = MANAGE_TIMEOUT_MS, .line = gp_tell_line, .arg = d->ctx };
+	const struct gp_proc proc = gp_confined(d, (struct gp_proc){ .argv = argv.v, .env = env.v, .cwd = d->source_dir, .umask = 002,
+		.timeout_ms = MANAGE_TIMEOUT_MS, .line = gp_tell_line, .arg = d->ctx }, true);
 
 	if (gp_proc_must(&proc, ret, err) < 0) {
 		gp_context(err, "manage.py %s", argv.v[2]);

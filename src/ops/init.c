@@ -59,6 +59,7 @@ static int site_text(struct gp_ctx *ctx, const struct gp_init *request, const ch
 	add(&derived, "settings", gp_sprintf(ctx->arena, "%s.settings.production", project));
 	add(&derived, "wsgi", gp_sprintf(ctx->arena, "%s.wsgi:application", project));
 	add(&derived, "celery.app", project);
+	add(&derived, "deploy_user", "deploy");
 	add(&derived, "database.name", underscored);
 	add(&derived, "database.user", underscored);
 	*ret = gp_conf_document(ctx->arena, heading_site, gp_site_keys, &set, &derived);

@@ -33,6 +33,8 @@ struct gp_paths gp_site_paths(struct gp_ctx *ctx, const char *slug)
 		.repo = gp_sprintf(a, "%s/repo.git", root),
 		.releases = gp_sprintf(a, "%s/releases", root),
 		.venvs = gp_sprintf(a, "%s/venvs", root),
+		.cache = gp_sprintf(a, "%s/.cache", root),
+		.tmp = gp_sprintf(a, "%s/.tmp", root),
 		.logs = gp_sprintf(a, "/var/log/sum/%s", slug),
 		.state = gp_sprintf(a, "%s/%s", ctx->state_dir, slug),
 		.site_env = gp_sprintf(a, "%s/%s/site.env", ctx->state_dir, slug),

@@ -8,6 +8,7 @@ struct gp_paths {
 	const char *root;      /* /srv/sum/<slug> */
 	const char *app, *venv; /* the two symlinks: app → releases/ID, venv → app/.goldpath/venv, so one rename switches both */
 	const char *env, *statics, *media, *backups, *repo, *releases, *venvs;
+	const char *cache, *tmp; /* of the code that a deploy runs: home and caches, kept; temporary files, gone after it */
 	const char *logs;      /* /var/log/sum/<slug> */
 	const char *state;     /* /var/lib/goldpath/<slug> */
 	const char *site_env, *release_env; /* in it: what the units read, root-owned copies of .env and of the release's own */

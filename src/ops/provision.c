@@ -123,15 +123,32 @@ static int any_https(struct gp_ctx *ctx, bool *ret, struct gp_error *err)
 	return 0;
 }
 
+/* Each deploy user once: the host's, and those that sites have of their own. Some site's repository decides whether it needs a key. */
+static void add_deploy_users(struct gp_ctx *ctx, const struct gp_host *host, const struct gp_site *sites, size_t n, struct gp_plan *plan)
+{
+	struct gp_strv users = { 0 };
+
+	gp_strv_add(ctx->arena, &users, host->deploy_user);
+	for (size_t i = 0; i < n; i++)
+		if (!gp_strv_has(&users, gp_deploy_user(host, &sites[i])))
+			gp_strv_add(ctx->arena, &users, gp_deploy_user(host, &sites[i]));
+	for (size_t u = 0; u < users.n; u++) {
+		bool ssh_key = false;
+
+		for (size_t i = 0; i < n; i++)
+			ssh_key = ssh_key || (gp_streq(gp_deploy_user(host, &sites[i]), users.v[u]) && over_ssh(sites[i].repo));
+		gp_provision_deploy_user(ctx, plan, users.v[u], ssh_key);
+	}
+}
+
 static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struct gp_site *sites, size_t n, bool apply,
 	struct gp_plan *ret, struct gp_error *err)
 {
-	bool ssh_key = false, https;
+	bool https;
 
-	for (size_t i = 0; i < n; i++)
-		ssh_key = ssh_key || over_ssh(sites[i].repo);
 	GP_TRY(any_https(ctx, &https, err));
-	GP_TRY(gp_provision_host(ctx, ret, host, ssh_key, https, err));
+	GP_TRY(gp_provision_host(ctx, ret, host, https, err));
+	add_deploy_users(ctx, host, sites, n, ret);
 	for (size_t i = 0; i < n; i++)
 		GP_TRY(gp_provision_site(ctx, ret, host, &sites[i], apply, err));
 	gp_provision_reload_units(ctx, ret);

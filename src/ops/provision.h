@@ -21,8 +21,9 @@ struct gp_provision {
 int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, struct gp_changes *ret, struct gp_error *err);
 
 /* Parts of a plan, in the files provision_host.c and provision_site.c. */
-int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool ssh_key, bool https,
-	struct gp_error *err);
+int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool https, struct gp_error *err);
+/* A deploy user, the host's or a site's own; with ssh_key, its key. */
+void gp_provision_deploy_user(struct gp_ctx *ctx, struct gp_plan *plan, const char *user, bool ssh_key);
 int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site, bool apply,
 	struct gp_error *err);
 int gp_provision_redis(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_error *err);

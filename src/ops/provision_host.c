@@ -221,25 +221,28 @@ const char *gp_deploy_public_key(struct gp_ctx *ctx, const char *user)
 	return gp_trim(ctx->arena, text);
 }
 
-int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool ssh_key, bool https,
-	struct gp_error *err)
+void gp_provision_deploy_user(struct gp_ctx *ctx, struct gp_plan *plan, const char *user, bool ssh_key)
 {
-	const char *home = gp_sprintf(ctx->arena, "/home/%s", host->deploy_user);
+	const char *home = gp_sprintf(ctx->arena, "/home/%s", user);
 
+	ADD(.type = &gp_user_type, .name = user, .spec = SPEC(struct gp_user, .user = user, .home = home));
+	if (ssh_key)
+		ADD(.type = &gp_ssh_key_type, .name = key_path(ctx, user), .spec = SPEC(struct gp_ssh_key, .user = user),
+			.after = { GP_RES_PACKAGES, user });
+}
+
+int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool https, struct gp_error *err)
+{
 	GP_TRY(add_packages(ctx, plan, host, err));
 	/* Early: one that lost its rules may deny the host its own Redis, and what comes after would fail for that. */
 	if (host->firewall != GP_FIREWALL_OFF)
 		GP_TRY(add_firewall(ctx, plan, host, https, err));
 	add_folders(ctx, plan);
 	GP_TRY(gp_provision_baseline(ctx, plan, host, err));
-	ADD(.type = &gp_user_type, .name = host->deploy_user, .spec = SPEC(struct gp_user, .user = host->deploy_user, .home = home));
 	GP_TRY(gp_provision_redis(ctx, plan, host, err));
 	add_postgres(ctx, plan);
 	add_caddy(ctx, plan);
 	add_helpers(ctx, plan);
-	if (ssh_key)
-		ADD(.type = &gp_ssh_key_type, .name = key_path(ctx, host->deploy_user),
-			.spec = SPEC(struct gp_ssh_key, .user = host->deploy_user), .after = { GP_RES_PACKAGES, host->deploy_user });
 	if (host->uv)
 		ADD(.type = &gp_uv_type, .name = gp_uv_folder(ctx), .spec = SPEC(struct gp_uv, .version = gp_uv_version),
 			.after = { GP_RES_PACKAGES, ctx->state_dir });

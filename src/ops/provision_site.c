@@ -28,7 +28,7 @@ static void add_folder(struct gp_ctx *ctx, struct gp_plan *plan, const char *pat
 /* What somebody may lay there beforehand, or an interrupted first run has left. */
 static void add_place(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_paths *p)
 {
-	static const char *const welcome[] = { ".env", ".cache", "backups", "lost+found", "media", "releases", "repo.git", "static", "venvs" };
+	static const char *const welcome[] = { ".cache", ".env", ".tmp", "backups", "lost+found", "media", "releases", "repo.git", "static", "venvs" };
 	struct gp_vacant *vacant = SPEC(struct gp_vacant, .ours_if = p->state);
 
 	for (size_t i = 0; i < sizeof(welcome) / sizeof(welcome[0]); i++)
@@ -38,11 +38,14 @@ static void add_place(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 
 static void add_folders(struct gp_ctx *ctx, struct gp_plan *plan, const char *deploy, const struct gp_paths *p)
 {
-	add_folder(ctx, plan, p->root, deploy, deploy, 0755);
-	add_folder(ctx, plan, p->backups, deploy, deploy, 0755);
+	/* Caddy passes through to static and media; to everybody else on the host the code and the packages are closed. */
+	add_folder(ctx, plan, p->root, deploy, deploy, 0711);
+	add_folder(ctx, plan, p->backups, deploy, deploy, 0700);
+	add_folder(ctx, plan, p->repo, deploy, deploy, 0700);
+	add_folder(ctx, plan, p->cache, deploy, deploy, 0700);
 	add_folder(ctx, plan, p->statics, deploy, deploy, 0755);
-	add_folder(ctx, plan, p->releases, deploy, deploy, 0755);
-	add_folder(ctx, plan, p->venvs, deploy, deploy, 0755);
+	add_folder(ctx, plan, p->releases, deploy, p->run_user, 0750);
+	add_folder(ctx, plan, p->venvs, deploy, p->run_user, 0750);
 	add_folder(ctx, plan, p->logs, deploy, deploy, 0755);
 	/* Written by the running site and by manage.py: the group is the site's, and the setgid bit hands it on. */
 	add_folder(ctx, plan, p->media, deploy, p->run_user, 02775);
@@ -337,7 +340,7 @@ int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 	struct gp_error *err)
 {
 	struct gp_paths *p = SPEC(struct gp_paths, 0);
-	const char *deploy = host->deploy_user;
+	const char *deploy = gp_deploy_user(host, site);
 	struct gp_packages *packages = SPEC(struct gp_packages, .names = site->packages);
 
 	*p = gp_site_paths(ctx, site->slug);

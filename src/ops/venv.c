@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "data/embed.h"
+#include "ops/confined.h"
 #include "ops/deploy.h"
 #include "sys/ctx.h"
 #include "sys/digest.h"
@@ -110,8 +111,9 @@ static int ask_python(struct gp_deploy *d, struct gp_error *err)
 	bool fits;
 
 	/* -I: nothing from the checkout or the environment is imported; the script comes in by stdin. */
-	GP_TRY_TO(err, gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("python3", "-I", "-", d->source_dir), .as = &d->account,
-		.input = gp_data_project_py, .input_len = strlen(gp_data_project_py) }, &result, err), "ask Python about the project");
+	const struct gp_proc ask = gp_confined(d, (struct gp_proc){ .argv = GP_ARGV("python3", "-I", "-", d->source_dir),
+		.input = gp_data_project_py, .input_len = strlen(gp_data_project_py) }, false);
+	GP_TRY_TO(err, gp_proc_must(&ask, &result, err), "ask Python about the project");
 	answer = json_loads(gp_buf_str(&result.out), 0, NULL);
 	version = json_string_value(json_object_get(answer, "version"));
 	requires = json_string_value(json_object_get(answer, "requires"));
@@ -136,8 +138,10 @@ static int ask_python(struct gp_deploy *d, struct gp_error *err)
 
 static int run_as_deploy(struct gp_deploy *d, const char *const *argv, const char *const *env, struct gp_error *err)
 {
-	return gp_proc_must(&(struct gp_proc){ .argv = argv, .env = env, .cwd = d->source_dir, .as = &d->account,
-		.timeout_ms = INSTALL_TIMEOUT_MS, .line = gp_tell_line, .arg = d->ctx }, NULL, err);
+	const struct gp_proc proc = gp_confined(d, (struct gp_proc){ .argv = argv, .env = env, .cwd = d->source_dir,
+		.timeout_ms = INSTALL_TIMEOUT_MS, .line = gp_tell_line, .arg = d->ctx }, false);
+
+	return gp_proc_must(&proc, NULL, err);
 }
 
 static const char *const *uv_env(struct gp_deploy *d, const char *venv)
@@ -150,6 +154,7 @@ static const char *const *uv_env(struct gp_deploy *d, const char *venv)
 	gp_strv_add(a, &env, "UV_SYSTEM_CERTS=1");
 	gp_strv_add(a, &env, "UV_NO_PROGRESS=1");
 	gp_strv_add(a, &env, "UV_COMPILE_BYTECODE=1");
+	/* Not hard links: a release that changes a file would change it in the cache, for those after it. */
 	gp_strv_add(a, &env, "UV_LINK_MODE=copy");
 	gp_strv_add(a, &env, "UV_HTTP_TIMEOUT=60");
 	/* An interpreter that uv brings lies with the site: the running unit sees no home folder. */

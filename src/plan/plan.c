@@ -242,7 +242,6 @@ static int visit(struct gp_ctx *ctx, struct walk *w, size_t at, struct gp_error 
 			return gp_context(err, "%s %s", r->type->name, r->name);
 		}
 		found.n = 0;
-		w->unread[at] = true;
 		if (r->type->fresh)
 			r->type->fresh(ctx, r, &found);
 		else

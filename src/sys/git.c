@@ -34,6 +34,8 @@ static int run(const struct gp_git *git, const char *const *args, const char *co
 	gp_strv_add(git->arena, &argv, git->dir);
 	gp_strv_add(git->arena, &argv, "-c");
 	gp_strv_add(git->arena, &argv, "core.hooksPath=/dev/null");
+	gp_strv_add(git->arena, &argv, "-c");
+	gp_strv_add(git->arena, &argv, "core.fsmonitor=false");
 	for (; *args; args++)
 		gp_strv_add(git->arena, &argv, *args);
 	for (const char *const *e = git_env; *e; e++)
@@ -71,10 +73,31 @@ static void hint_for_fetch(const struct gp_git *git, struct gp_error *err)
 		gp_hint(err, "does this host reach it? Try: sudo -u %s git ls-remote ADDRESS", git->as->name);
 }
 
+/*
+ * Programs are called for by what lies in a repository's folder: filters, helpers, a command for ssh. git runs unconfined, so nothing is
+ * kept there but what `git init` writes; what the user needs goes into the user's own configuration.
+ */
+static int plain_config(const struct gp_git *git, struct gp_error *err)
+{
+	static const char plain[] = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
+	static const char *const others[] = { "config.worktree", "commondir", "hooks", "info/attributes", "objects/info/alternates" };
+	const char *path = gp_sprintf(git->arena, "%s/config", git->dir), *text = "";
+	GP_AUTO_IDENTITY was = { 0 };
+
+	if (git->as)
+		GP_TRY(gp_account_assume(git->as, &was, err));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		GP_TRY(gp_fs_remove(gp_sprintf(git->arena, "%s/%s", git->dir, others[i]), err));
+	if (gp_fs_read_nofollow(git->arena, path, sizeof(plain), &text, NULL, NULL) == 1 && gp_streq(text, plain))
+		return 0;
+	return gp_fs_write(path, plain, strlen(plain), 0644, (uid_t)-1, (gid_t)-1, err);
+}
+
 int gp_git_fetch(const struct gp_git *git, const char *url, struct gp_error *err)
 {
 	if (!gp_fs_exists(gp_sprintf(git->arena, "%s/HEAD", git->dir)))
 		GP_TRY_TO(err, must(git, GP_ARGV("init", "--quiet", "--bare", git->dir), NULL, LOCAL_TIMEOUT_MS, err), "make %s", git->dir);
+	GP_TRY_TO(err, plain_config(git, err), "make %s", git->dir);
 	if (must(git, GP_ARGV("fetch", "--quiet", "--force", "--prune", "--no-recurse-submodules", "--no-write-fetch-head", "--", url,
 				 "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"), NULL, FETCH_TIMEOUT_MS, err) < 0) {
 		hint_for_fetch(git, err);

@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "sys/account.h"
+#include "sys/confine.h"
 #include "sys/fs.h"
 #include "sys/program.h"
 
@@ -32,7 +33,15 @@ enum { DEFAULT_TIMEOUT_MS = 60000, DEFAULT_OUTPUT = 1 << 20, LINE_MAX_BYTES = 40
 /* What the child could not do, told to the parent through a close-on-exec pipe. */
 struct start_failure {
 	int number;
-	char doing[32];
+	bool confining;
+	char doing[96];
+};
+
+/* What the child is handed, besides what it is to run. */
+struct child_fds {
+	int std[3];
+	int report; /* closes at exec */
+	int status; /* confined: where pid 1 writes how the program ended; else -1 */
 };
 
 struct stream {
@@ -49,15 +58,21 @@ bool gp_proc_have(const char *name)
 	return gp_program_find(arena, name) != NULL;
 }
 
-static void child_fail(int report, const char *doing) __attribute__((noreturn));
-static void child_fail(int report, const char *doing)
+static void child_cannot(int report, const char *doing, bool confining) __attribute__((noreturn));
+static void child_cannot(int report, const char *doing, bool confining)
 {
-	struct start_failure failure = { .number = errno };
+	struct start_failure failure = { .number = errno, .confining = confining };
 
 	snprintf(failure.doing, sizeof(failure.doing), "%s", doing);
 	while (write(report, &failure, sizeof(failure)) < 0 && errno == EINTR)
 		;
 	_exit(127);
+}
+
+static void child_fail(int report, const char *doing) __attribute__((noreturn));
+static void child_fail(int report, const char *doing)
+{
+	child_cannot(report, doing, false);
 }
 
 /*
@@ -83,42 +98,84 @@ static void become_user(const struct gp_account *as, int report)
 		child_fail(report, "set its user");
 }
 
-/* Runs in the child, between fork and exec. Only descriptors 0-2 and `report` (close-on-exec) survive. */
-static void child(const struct gp_proc *proc, const char *program, const char *const *env, const int fds[3], int report)
+/* To their places: 0-2, the report at 3, the status at 4; everything else is closed. */
+static void arrange(struct child_fds *fds)
+{
+	int high[3];
+
+	/* Out of the way first: where goldpath was started without one of the three, a pipe may have its number. */
+	fds->report = fcntl(fds->report, F_DUPFD_CLOEXEC, 5);
+	if (fds->status >= 0)
+		fds->status = fcntl(fds->status, F_DUPFD_CLOEXEC, 5);
+	for (int i = 0; i < 3; i++)
+		high[i] = fcntl(fds->std[i], F_DUPFD_CLOEXEC, 5);
+	for (int i = 0; i < 3; i++)
+		if (dup2(high[i], i) < 0)
+			child_fail(fds->report, "connect its output");
+	if (dup3(fds->report, 3, O_CLOEXEC) < 0 || (fds->status >= 0 && dup3(fds->status, 4, O_CLOEXEC) < 0))
+		child_fail(fds->report, "report");
+	fds->report = 3;
+	fds->status = fds->status >= 0 ? 4 : -1;
+	syscall(SYS_close_range, fds->status < 0 ? 4U : 5U, ~0U, 0U);
+}
+
+/*
+ * Returns in the program's process; this one stays behind as pid 1 of the new namespace. A program that were pid 1 itself would not be
+ * ended by signals from within (abort, kill), and would inherit orphans that it never reaps. It stays root, out of the program's reach.
+ */
+static void confine(const struct gp_confine *view, const struct child_fds *fds)
+{
+	struct pollfd parent = { .fd = fds->report };
+	const char *doing = "";
+	pid_t program;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Gone already: nobody holds the other end. getppid() is 0 in here and tells nothing. */
+	if (poll(&parent, 1, 0) != 0)
+		_exit(127);
+	if (gp_confine_enter(view, &doing) < 0)
+		child_cannot(fds->report, doing, true);
+	program = fork();
+	if (program < 0)
+		child_fail(fds->report, "start it in its namespaces");
+	if (program > 0) {
+		syscall(SYS_close_range, 0U, 3U, 0U);
+		gp_confine_init(program, fds->status);
+	}
+	close(fds->status);
+	if (setsid() < 0)
+		child_fail(fds->report, "start a session");
+}
+
+/* Runs in the child, between fork and exec. Only descriptors 0-2 and the report (close-on-exec) survive. */
+static void child(const struct gp_proc *proc, const char *program, const char *const *env, struct child_fds fds)
 	__attribute__((noreturn));
-static void child(const struct gp_proc *proc, const char *program, const char *const *env, const int fds[3], int report)
+static void child(const struct gp_proc *proc, const char *program, const char *const *env, struct child_fds fds)
 {
 	sigset_t none;
-	int high[3];
 
 	/* A session of its own: no controlling terminal to push input into, and one group to kill. */
 	if (setsid() < 0)
-		child_fail(report, "start a session");
+		child_fail(fds.report, "start a session");
 	for (int sig = 1; sig < NSIG; sig++)
 		signal(sig, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* Out of the way first: where goldpath was started without one of the three, a pipe may have its number. */
-	report = fcntl(report, F_DUPFD_CLOEXEC, 4);
-	for (int i = 0; i < 3; i++)
-		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 4);
-	for (int i = 0; i < 3; i++)
-		if (dup2(high[i], i) < 0)
-			child_fail(report, "connect its output");
-	if (dup3(report, 3, O_CLOEXEC) < 0)
-		child_fail(report, "report");
-	report = 3;
-	syscall(SYS_close_range, 4U, ~0U, 0U);
-	become_user(proc->as, report);
+	arrange(&fds);
+	if (proc->confine)
+		confine(proc->confine, &fds);
+	become_user(proc->as, fds.report);
 	if (!proc->may_gain_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		child_fail(report, "give up privileges");
+		child_fail(fds.report, "give up privileges");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	umask(proc->umask ? proc->umask : 022);
 	if (chdir(proc->cwd ? proc->cwd : "/") < 0)
-		child_fail(report, "enter its folder");
+		child_fail(fds.report, "enter its folder");
+	if (proc->confine && gp_confine_filter(proc->confine) < 0)
+		child_cannot(fds.report, "a filter for system calls", true);
 	/* execve wants char *const *; it changes nothing. */
 	execve(program, (char *const *)(uintptr_t)proc->argv, (char *const *)(uintptr_t)env);
-	child_fail(report, "execute it");
+	child_fail(fds.report, "execute it");
 }
 
 static void emit_lines(const struct gp_proc *proc, struct stream *s, const char *data, size_t len)
@@ -275,6 +332,8 @@ static int open_pipes(int in[2], int out[2], int errp[2], int report[2], bool ha
 
 static int start_failed(const struct gp_proc *proc, const struct start_failure *failure, struct gp_error *err)
 {
+	if (failure->confining)
+		return gp_confine_refused(failure->number, failure->doing, err);
 	gp_fail_errno(err, failure->number, "cannot start %s (%s)", proc->argv[0], failure->doing);
 	if (failure->number == ENOENT && gp_streq(failure->doing, "execute it"))
 		gp_hint(err, "it, or the interpreter in its first line, is not there");
@@ -290,13 +349,35 @@ static int timed_out(const struct gp_proc *proc, const struct gp_proc_result *re
 	return gp_detail(err, gp_buf_str(said), said->len);
 }
 
+/* fork, into namespaces of its own where it is confined: then its end is the end of all that it started. */
+static pid_t fork_child(const struct gp_proc *proc)
+{
+	/* struct clone_args as of Linux 5.3: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls. */
+	uint64_t args[8] = { [0] = gp_confine_flags, [4] = SIGCHLD };
+
+	return proc->confine ? (pid_t)syscall(SYS_clone3, args, sizeof(args)) : fork();
+}
+
+/* How it ended. Of a confined program pid 1 has written it down; it did not get to that if it was killed itself. */
+static int wait_for(pid_t pid, int status_pipe)
+{
+	int status = 0, told;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (status_pipe >= 0 && read(status_pipe, &told, sizeof(told)) == (ssize_t)sizeof(told))
+		return told;
+	return status;
+}
+
 int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
 	GP_AUTO_FD in0 = -1, in1 = -1, out0 = -1, out1 = -1, err0 = -1, err1 = -1, rep0 = -1, rep1 = -1, pidfd = -1;
+	GP_AUTO_FD status0 = -1, status1 = -1;
 	int64_t timeout = proc->timeout_ms ? proc->timeout_ms : DEFAULT_TIMEOUT_MS, start = gp_mono_ms();
 	size_t keep = proc->output_max ? proc->output_max : DEFAULT_OUTPUT;
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, errp[2] = { -1, -1 }, report[2] = { -1, -1 };
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, errp[2] = { -1, -1 }, report[2] = { -1, -1 }, told[2] = { -1, -1 };
 	struct start_failure failure;
 	const char *program;
 	struct gp_strv env;
@@ -309,19 +390,25 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	if (!program)
 		return gp_fail(err, GP_E_FAILED, "there is no program '%s' on this host", proc->argv[0]);
 	env = gp_program_env(arena, proc->as, proc->env);
+	if (proc->confine && pipe2(told, O_CLOEXEC) < 0)
+		return gp_fail_errno(err, errno, "make a pipe");
+	status0 = told[0], status1 = told[1];
 	made = open_pipes(in, out, errp, report, proc->input != NULL, err);
 	in0 = in[0], in1 = in[1], out0 = out[0], out1 = out[1], err0 = errp[0], err1 = errp[1], rep0 = report[0], rep1 = report[1];
 	GP_TRY(made);
 
-	pid = fork();
+	pid = fork_child(proc);
+	if (pid < 0 && proc->confine)
+		return gp_confine_refused(errno, "namespaces", err);
 	if (pid < 0)
 		return gp_fail_errno(err, errno, "start %s", proc->argv[0]);
 	if (pid == 0)
-		child(proc, program, env.v, (const int[]){ in0, out1, err1 }, rep1);
+		child(proc, program, env.v, (struct child_fds){ .std = { in0, out1, err1 }, .report = rep1, .status = status1 });
 	gp_closep(&in0);
 	gp_closep(&out1);
 	gp_closep(&err1);
 	gp_closep(&rep1);
+	gp_closep(&status1);
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0U);
 	fcntl(out0, F_SETFL, O_NONBLOCK);
 	fcntl(err0, F_SETFL, O_NONBLOCK);
@@ -346,8 +433,7 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	if (!in_time)
 		kill(pid, SIGKILL);
 	kill_session(pid);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	status = wait_for(pid, status0);
 	finish_line(proc, &streams[0]);
 	finish_line(proc, &streams[1]);
 	ret->ms = gp_mono_ms() - start;

@@ -1,7 +1,7 @@
 /*
  * Running other programs: the only place that forks. An argument vector, never a shell; an explicit environment, user, folder and
  * umask; standard input, output and error in one poll loop together with the process itself; one deadline over all of it, at
- * which the whole session is killed. A child never outlives goldpath (PR_SET_PDEATHSIG) nor gains rights (no_new_privs).
+ * which the whole session is killed, or all of its pid namespace where it is confined. A child never outlives goldpath (PR_SET_PDEATHSIG) nor gains rights (no_new_privs).
  */
 #ifndef GP_SYS_PROC_H
 #define GP_SYS_PROC_H
@@ -15,6 +15,7 @@
 
 struct gp_account;
 struct gp_arena;
+struct gp_confine;
 struct gp_error;
 
 struct gp_proc {
@@ -22,6 +23,8 @@ struct gp_proc {
 	const char *const *env;         /* "KEY=value", on top of PATH, LANG=C.UTF-8 and, with as, HOME USER LOGNAME SHELL; NULL: none */
 	const char *cwd;                /* NULL: "/" */
 	const struct gp_account *as;    /* run as; NULL: as goldpath itself */
+	/* Namespaces and a view of the machine of its own (sys/confine.h); all that it starts dies with it. Root only. NULL: none. */
+	const struct gp_confine *confine;
 	mode_t umask;                   /* 0: 022 */
 	const void *input;              /* what it reads on stdin; NULL: /dev/null */
 	size_t input_len;

@@ -83,7 +83,7 @@ class Deploy(unittest.TestCase):
         # Nothing of them is left: no half release, no index, no half venv.
         self.assertEqual(sorted(self.host.sh(f'ls -A {lib.SITE}/releases').split()), sorted({first, release}))
         self.assertEqual(self.host.sh(f'for v in {lib.SITE}/venvs/*; do test -e $v/.goldpath-complete || echo $v; done; ls -A {lib.SITE}'
-                                      f' | grep -v "^\\(app\\|venv\\|.env\\|static\\|media\\|backups\\|releases\\|venvs\\|repo.git\\)$" || true'), '')
+                                      f' | grep -v "^\\(app\\|venv\\|.env\\|static\\|media\\|backups\\|releases\\|venvs\\|repo.git\\|.cache\\)$" || true'), '')
         done = self.host.goldpath('deploy', lib.SLUG)
         self.assertNotIn('cut off', done.err)
         self.assertEqual(self.host.goldpath('provision').out, '0 changes\n')

@@ -210,8 +210,9 @@ class Path:
         site, slug = lib.SITE, lib.SLUG
         expected = {
             '/srv/sum': 'root root 755', '/srv/sum/bin': 'root root 755',
-            site: 'deploy deploy 755', f'{site}/releases': 'deploy deploy 755', f'{site}/venvs': 'deploy deploy 755',
-            f'{site}/static': 'deploy deploy 755', f'{site}/backups': 'deploy deploy 755',
+            site: 'deploy deploy 711', f'{site}/static': 'deploy deploy 755',
+            f'{site}/releases': f'deploy sum-{slug} 750', f'{site}/venvs': f'deploy sum-{slug} 750',
+            f'{site}/repo.git': 'deploy deploy 700', f'{site}/backups': 'deploy deploy 700', f'{site}/.cache': 'deploy deploy 700',
             f'{site}/media': f'deploy sum-{slug} 2775', f'{site}/.env': 'deploy deploy 600',
             f'/var/log/sum/{slug}': 'deploy deploy 755', f'/var/lib/goldpath/{slug}': 'root root 700',
             f'/run/sum-{slug}/gunicorn.sock': f'sum-{slug} www-data 660',
@@ -316,7 +317,8 @@ class Path:
         self.assertEqual((line['release'], line['result'], line['by'], line['ref']), (release, 'ok', 'deploy', 'main'))
         # Nothing of it ran as root where the deploy user's work was meant, and it left nothing behind.
         self.assertEqual(self.host.sh(f'find {lib.SITE}/releases {lib.SITE}/repo.git {lib.SITE}/venvs ! -user deploy'), '')
-        self.assertEqual(self.host.sh('ls -A /home/deploy/.cache/pip 2>/dev/null || true'), '')
+        self.assertEqual(self.host.sh('ls -A /home/deploy/.cache 2>/dev/null || true'), '')
+        self.assertEqual(self.host.sh(f'ls -A {lib.SITE} | grep -c "^.tmp$" || true'), '0')
 
     def test_51_old_command_lines(self):
         done = self.host.run('/srv/sum/bin/provision_vps.sh', '--site-slug', lib.SLUG, '--deploy-user', 'deploy', '--install-packages')

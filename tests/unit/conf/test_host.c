@@ -44,6 +44,7 @@ static void test_defaults(void **state)
 		assert_string_equal(host.journal_max, "500M");
 		assert_string_equal(host.swap, "auto");
 		assert_int_equal(host.sysctl.n, 0);
+		assert_true(host.confine);
 	}
 }
 
@@ -54,7 +55,7 @@ static void test_set(void **state)
 	struct gp_error err = { 0 };
 
 	(void)state;
-	assert_int_equal(load(arena, "deploy_user: web-1\npackages: [htop, libmagic1, g++]\nfirewall: off\nports: [8080, 51820/udp]\nuv: no\n",
+	assert_int_equal(load(arena, "deploy_user: web-1\npackages: [htop, libmagic1, g++]\nfirewall: off\nports: [8080, 51820/udp]\nuv: no\nconfine: false\n",
 		&host, &err), 0);
 	assert_string_equal(host.deploy_user, "web-1");
 	assert_string_equal(gp_strv_join(arena, &host.packages, " "), "htop libmagic1 g++");
@@ -70,6 +71,7 @@ static void test_set(void **state)
 	assert_int_equal(host.sysctl.n, 2);
 	assert_string_equal(host.sysctl.v[1].key, "net.ipv4.tcp_rmem");
 	assert_string_equal(host.sysctl.v[1].value, "4096 131072 6291456");
+	assert_false(host.confine);
 }
 
 static void test_refused(void **state)
@@ -100,6 +102,7 @@ static void test_refused(void **state)
 		{ "ports: [null]", "no valid port" },
 		{ "ports: [8080, 5432]", "5432 is never opened" },
 		{ "ports: [6379/tcp]", "6379 is never opened" },
+		{ "confine: 0", "true or false" },
 		{ "uv: null", "given a value" },
 		{ "upgrades: all", "one of: security, off" },
 		{ "journal_max: 500", "no valid size" },

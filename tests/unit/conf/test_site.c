@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "conf/host.h"
 #include "conf/site.h"
 
 #include "../scratch.h"
@@ -112,6 +113,19 @@ static void test_each_key(void **state)
 	}
 }
 
+static void test_deploy_user(void **state)
+{
+	const struct gp_host host = { .deploy_user = "web" };
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct gp_site site;
+
+	(void)state;
+	assert_int_equal(parse(arena, "", &site, NULL), 0);
+	assert_string_equal(gp_deploy_user(&host, &site), "web");
+	assert_int_equal(parse(arena, "deploy_user: shop", &site, NULL), 0);
+	assert_string_equal(gp_deploy_user(&host, &site), "shop");
+}
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -186,7 +200,10 @@ static void test_refused(void **state)
 		{ "keep: {releases: 1}", "from 2 to 100" },
 		{ "keep: {releases: 101}", "from 2 to 100" },
 		{ "domain: other.example", "comes twice" },
-		{ "deploy_user: x", "unknown key 'deploy_user'" },
+		{ "deploy_user: root", "the deploy user cannot be 'root'" },
+		{ "deploy_user: sum-shop", "the deploy user cannot be 'sum-shop'" }, /* what a site runs as, perhaps another one */
+		{ "deploy_user: null", "given a value" },
+		{ "deploy_user: Shop", "no valid user" },
 	};
 	GP_AUTO_ARENA arena = gp_arena_new();
 	struct gp_site site = { .slug = "untouched" };
@@ -291,6 +308,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_each_key),
+		cmocka_unit_test(test_deploy_user),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_required),
 		cmocka_unit_test(test_slug_and_database),

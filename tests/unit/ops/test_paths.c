@@ -29,6 +29,8 @@ static void test_site(void **state)
 	assert_string_equal(p.repo, "/srv/sum/acme-kitchens/repo.git");
 	assert_string_equal(p.releases, "/srv/sum/acme-kitchens/releases");
 	assert_string_equal(p.venvs, "/srv/sum/acme-kitchens/venvs");
+	assert_string_equal(p.cache, "/srv/sum/acme-kitchens/.cache");
+	assert_string_equal(p.tmp, "/srv/sum/acme-kitchens/.tmp");
 	assert_string_equal(p.logs, "/var/log/sum/acme-kitchens");
 	assert_string_equal(p.state, "/var/lib/goldpath/acme-kitchens");
 	assert_string_equal(p.run_user, "sum-acme-kitchens");

@@ -253,15 +253,24 @@ static void test_nothing_of_it_runs(void **state)
 	fetch();
 	checkout(sha, "out");
 	assert_int_equal(access(at("ran"), F_OK), -1);
-	/* and hooks that somebody has put into our own copy */
+	/* and hooks that somebody has put into our own copy, and a configuration that calls programs for the .gitattributes above */
+	(void)!mkdir(at("repo.git/hooks"), 0755); /* fetch has taken it away */
+	put(at("repo.git/config"), gp_sprintf(arena, "[core]\nbare = true\nfsmonitor = %s\n[filter \"evil\"]\nsmudge = %s\nrequired = true\n"
+						     "[include]\npath = %s\n", at("evil"), at("evil"), at("more")));
+	put(at("more"), gp_sprintf(arena, "[filter \"evil\"]\nprocess = %s\n", at("evil")));
+	put(at("repo.git/objects/info/alternates"), "/srv/other.git/objects\n");
 	put_bytes(at("repo.git/hooks/reference-transaction"), "#!/bin/sh\ntouch ran-ours\n", 25, 0755);
 	put_bytes(at("repo.git/hooks/post-checkout"), "#!/bin/sh\ntouch ran-ours\n", 25, 0755);
 	sh("git commit -q --allow-empty -m more --no-verify");
+	unlink(at("ran")); /* by that commit, in a repository that is its owner's */
 	fetch();
 	checkout(resolve("main"), "out2");
 	assert_int_equal(access(at("repo.git/ran-ours"), F_OK), -1);
 	assert_int_equal(access("/ran-ours", F_OK), -1);
 	assert_int_equal(access(at("out2/ran-ours"), F_OK), -1);
+	assert_int_equal(access(at("ran"), F_OK), -1);
+	assert_null(strstr(said(at("repo.git/config")), "evil"));
+	assert_int_equal(access(at("repo.git/objects/info/alternates"), F_OK), -1);
 }
 
 /* Trees that no honest git makes: out of the folder, into a .git, through a symlink. */

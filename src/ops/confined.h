@@ -1,0 +1,22 @@
+/* Where the code of a site's repository runs in a deploy: with its own site in sight and nobody else's. */
+#ifndef GP_OPS_CONFINED_H
+#define GP_OPS_CONFINED_H
+
+#include <stdbool.h>
+
+#include "sys/proc.h"
+
+struct gp_deploy;
+struct gp_error;
+
+/* Once, before the first step: a fresh folder for temporary files, and from here on this process sees no other site either: whatever
+ * an earlier build left in its own site's folder leads no further. Refused where the host gives no namespaces. */
+int gp_confined_begin(struct gp_deploy *d, struct gp_error *err);
+/* The temporary files go. */
+void gp_confined_end(struct gp_deploy *d);
+
+/* The same program, to be run as the deploy user with the groups of this site only, with home and caches of this site, and confined
+ * unless host.yaml says otherwise. publishes: it may write static and media, and make no symlinks then. */
+struct gp_proc gp_confined(struct gp_deploy *d, struct gp_proc proc, bool publishes);
+
+#endif
