@@ -62,6 +62,7 @@ static void test_set(void **state)
 	assert_int_equal(host.firewall, GP_FIREWALL_OFF);
 	assert_string_equal(gp_strv_join(arena, &host.ports, " "), "8080 51820/udp");
 	assert_false(host.uv);
+	assert_false(host.confine);
 	assert_int_equal(load(arena, "upgrades: off\ntime_sync: no\njournal_max: 16M\nswap: off\nsysctl: {vm.swappiness: 10, net.ipv4.tcp_rmem: "
 		"4096 131072 6291456}\n", &host, &err), 0);
 	assert_int_equal(host.upgrades, GP_UPGRADES_OFF);
@@ -71,7 +72,6 @@ static void test_set(void **state)
 	assert_int_equal(host.sysctl.n, 2);
 	assert_string_equal(host.sysctl.v[1].key, "net.ipv4.tcp_rmem");
 	assert_string_equal(host.sysctl.v[1].value, "4096 131072 6291456");
-	assert_false(host.confine);
 }
 
 static void test_refused(void **state)

@@ -49,7 +49,7 @@ static const char *run(bool apply, const struct gp_resource_type *type, const ch
 
 	gp_plan_add(&ctx, &plan, (struct gp_resource){ .type = type, .name = name, .spec = spec });
 	memset(&err, 0, sizeof(err));
-	if (gp_plan_run(&ctx, &plan, apply, &changes, &err) < 0)
+	if (gp_plan_run(&ctx, &plan, apply, NULL, &changes, &err) < 0)
 		return "error";
 	for (size_t i = 0; i < changes.n; i++) {
 		const char *what = changes.v[i].what + skip;
