@@ -254,8 +254,8 @@ void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const st
 {
 	const struct gp_paths paths = gp_site_paths(ctx, site->slug), *p = &paths;
 	bool live = gp_fs_exists(gp_sprintf(ctx->arena, "%s/.goldpath/release.env", p->app));
-	const struct gp_unit *on = SPEC(struct gp_unit, .present = true, .enabled = true, .running = live);
-	const struct gp_unit *socket = SPEC(struct gp_unit, .present = true, .enabled = true, .running = live, .stop_first = p->gunicorn);
+	const struct gp_unit *on = SPEC(struct gp_unit, .present = true, .own_file = true, .enabled = true, .running = live);
+	const struct gp_unit *socket = SPEC(struct gp_unit, .present = true, .own_file = true, .enabled = true, .running = live, .stop_first = p->gunicorn);
 	static const struct gp_unit off = { .present = false };
 
 	ADD(.type = &gp_unit_type, .name = p->gunicorn_socket, .spec = site->gunicorn.socket ? socket : &off, .after = { GP_RES_RELOAD_UNITS });

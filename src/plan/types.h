@@ -88,6 +88,7 @@ int gp_dotenv_copy(struct gp_ctx *ctx, const char *from, const char *to, struct 
 struct gp_unit {
 	bool enabled, running;
 	bool present; /* false: stopped, disabled and its file gone */
+	bool own_file;   /* its file in /etc/systemd/system is a resource that this one comes after */
 	bool by_package; /* its package enables and starts it: while that is not installed there is nothing to say of the unit */
 	const char *stop_first; /* a unit that must not run while this one is started: systemd starts no socket beside its service */
 };

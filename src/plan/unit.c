@@ -53,19 +53,59 @@ static bool need_not_run(const struct gp_unit_state *state)
 	return gp_streq(state->active, "inactive") && state->condition_unmet;
 }
 
+/* What enabling makes: a link in the .wants folder of what pulls the unit in (systemd.unit(5), [Install]). Where there is none, systemd is
+ * asked: it may be static, or pulled in by something else. */
+static bool is_linked(struct gp_ctx *ctx, const char *unit)
+{
+	static const char *const by[] = { "multi-user.target", "sockets.target", "timers.target", "sysinit.target" };
+
+	for (size_t i = 0; i < sizeof(by) / sizeof(by[0]); i++)
+		if (gp_fs_readlink(ctx->arena, gp_sprintf(ctx->arena, "/etc/systemd/system/%s.wants/%s", by[i], unit)))
+			return true;
+	return false;
+}
+
+/* Is all as it should be? One cheap question for the case that is nearly always so; a no is only a reason to look closely. */
+static bool is_well(struct gp_ctx *ctx, struct gp_bus *bus, const struct gp_resource *resource)
+{
+	const struct gp_unit *spec = resource->spec;
+	struct gp_unit_state state;
+
+	if (gp_unit_glance(bus, ctx->arena, resource->name, &state, NULL) < 0)
+		return false;
+	if (!spec->present)
+		return !runs(&state) && !gp_fs_exists(unit_path(ctx, resource->name));
+	return gp_streq(state.load, "loaded") && (runs(&state) || !spec->running) && (!spec->enabled || is_linked(ctx, resource->name));
+}
+
+/* Its file, a resource before this one, is a mask now and will not be one then. */
+static bool loses_mask(struct gp_ctx *ctx, const struct gp_resource *resource)
+{
+	const struct gp_unit *spec = resource->spec;
+	const char *to = gp_fs_readlink(ctx->arena, unit_path(ctx, resource->name));
+
+	return spec->own_file && to && gp_streq(to, "/dev/null");
+}
+
 static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
 {
 	const struct gp_unit *spec = resource->spec;
 	struct gp_unit_state state;
 	struct gp_bus *bus;
 
+	GP_TRY(gp_ctx_bus(ctx, &bus, err));
+	if (is_well(ctx, bus, resource))
+		return 0;
 	GP_TRY(look(ctx, resource, &state, &bus, err));
 	if (!spec->present) {
 		if (runs(&state) || gp_fs_exists(unit_path(ctx, resource->name)))
 			gp_change_add(ctx, changes, '-', resource, "%s", "");
 		return 0;
 	}
-	if (is_masked(&state))
+	if (loses_mask(ctx, resource)) {
+		if (spec->enabled && !is_linked(ctx, resource->name))
+			gp_change_add(ctx, changes, '~', resource, "disabled → enabled");
+	} else if (is_masked(&state))
 		gp_change_add(ctx, changes, '~', resource, "masked → %s", spec->enabled ? "enabled" : "not masked");
 	else if (spec->enabled && !is_enabled(&state))
 		gp_change_add(ctx, changes, '~', resource, "%s → enabled", state.file);

@@ -48,6 +48,23 @@ static void free_charp(char **p)
 }
 #define AUTO_CHAR __attribute__((cleanup(free_charp))) char *
 
+/* Root may speak to PID 1 itself, as systemctl does: half the time for each question, and no dbus-daemon needed. */
+static int open_private(sd_bus **ret)
+{
+	sd_bus *conn = NULL;
+	int rc = sd_bus_new(&conn);
+
+	if (rc >= 0)
+		rc = sd_bus_set_address(conn, "unix:path=/run/systemd/private");
+	if (rc >= 0)
+		rc = sd_bus_start(conn);
+	if (rc < 0)
+		sd_bus_unref(conn);
+	else
+		*ret = conn;
+	return rc;
+}
+
 int gp_bus_open(struct gp_bus **ret, struct gp_error *err)
 {
 	struct gp_bus *bus;
@@ -59,7 +76,9 @@ int gp_bus_open(struct gp_bus **ret, struct gp_error *err)
 		gp_fail(err, GP_E_FAILED, "systemd is not running on this host");
 		return gp_hint(err, "goldpath manages units and needs a host that was booted by systemd");
 	}
-	rc = sd_bus_open_system(&conn);
+	rc = geteuid() == 0 ? open_private(&conn) : -EACCES;
+	if (rc < 0)
+		rc = sd_bus_open_system(&conn);
 	if (rc < 0) {
 		gp_fail_errno(err, -rc, "connect to systemd over D-Bus");
 		return gp_hint(err, "is dbus running? See `systemctl status dbus`");
@@ -149,6 +168,32 @@ int gp_unit_state(struct gp_bus *bus, struct gp_arena *arena, const char *unit, 
 		sd_bus_get_property_trivial(bus->bus, SYSTEMD, path, SYSTEMD ".Service", "MainPID", NULL, 'u', &pid);
 		ret->main_pid = (pid_t)pid;
 	}
+	return 0;
+}
+
+int gp_unit_glance(struct gp_bus *bus, struct gp_arena *arena, const char *unit, struct gp_unit_state *ret, struct gp_error *err)
+{
+	AUTO_BUS_ERROR e = SD_BUS_ERROR_NULL;
+	AUTO_MESSAGE question = NULL;
+	AUTO_MESSAGE reply = NULL;
+	const char *load, *active, *sub;
+	int rc = sd_bus_message_new_method_call(bus->bus, &question, SYSTEMD, MANAGER_PATH, MANAGER, "ListUnitsByNames");
+
+	if (rc >= 0)
+		rc = sd_bus_message_append(question, "as", 1, unit);
+	if (rc >= 0)
+		rc = sd_bus_call(bus->bus, question, 0, &e, &reply);
+	if (rc >= 0)
+		rc = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
+	/* name, description, load, active, sub, and four that nobody needs here */
+	if (rc >= 0)
+		rc = sd_bus_message_enter_container(reply, 'r', "ssssssouso");
+	if (rc > 0)
+		rc = sd_bus_message_read(reply, "sssss", NULL, NULL, &load, &active, &sub);
+	if (rc <= 0)
+		return bus_fail(err, rc ? rc : -EBADMSG, &e, "ask systemd about", unit);
+	*ret = (struct gp_unit_state){ .load = gp_strdup(arena, load), .active = gp_strdup(arena, active), .sub = gp_strdup(arena, sub),
+		.file = "", .result = "" };
 	return 0;
 }
 

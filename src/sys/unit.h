@@ -27,6 +27,9 @@ struct gp_unit_state {
 
 int gp_unit_state(struct gp_bus *bus, struct gp_arena *arena, const char *unit, struct gp_unit_state *ret, struct gp_error *err);
 
+/* One question instead of ten: load, active and sub; nothing else is filled in. */
+int gp_unit_glance(struct gp_bus *bus, struct gp_arena *arena, const char *unit, struct gp_unit_state *ret, struct gp_error *err);
+
 enum gp_unit_verb { GP_UNIT_START, GP_UNIT_STOP, GP_UNIT_RESTART, GP_UNIT_RELOAD, GP_UNIT_RELOAD_OR_RESTART };
 
 /* Do that and wait until the job has ended; -1 unless its result is "done". The listener is in place before the job is asked for. */
