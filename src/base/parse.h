@@ -27,7 +27,8 @@ struct gp_error;
 	X(relpath, "a path inside the checkout: relative, without '..'")                                                            \
 	X(abspath, "an absolute path without '..', blanks or quotes")                                                               \
 	X(python, "a Python version is 'auto' or like 3.12")                                                                         \
-	X(host, "a host is a name or an address, without a port")
+	X(host, "a host is a name or an address, without a port")                                                                    \
+	X(sshkey, "a key is the one line of a .pub file, without options: ssh-ed25519 AAAAC3Nza… name@computer")
 
 enum gp_name_kind {
 #define X(name, words) GP_NAME_##name,
