@@ -21,6 +21,9 @@ int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, str
 int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool ssh_key, struct gp_error *err);
 int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site, bool apply,
 	struct gp_error *err);
+/* Who may log in, and how; sshd NULL: there is none, and nothing to do. */
+struct gp_sshd;
+void gp_provision_ssh(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_sshd *sshd);
 /* The states of a site's units, once systemd has read their files. */
 void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site);
 /* The handlers that run once: after all unit files, and at the very end. */
@@ -35,6 +38,7 @@ const char *gp_deploy_public_key(struct gp_ctx *ctx, const char *user);
 #define GP_RES_RELOAD_UNITS "systemctl daemon-reload"
 #define GP_RES_RELOAD_CADDY "reload caddy"
 #define GP_RES_RESTART_CADDY "restart caddy"
+#define GP_RES_RELOAD_SSH "reload ssh"
 #define GP_RES_RESTART_REDIS "restart redis-server"
 
 #endif

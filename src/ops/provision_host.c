@@ -1,4 +1,4 @@
-/* The host's part of the plan: packages, users, Redis, Postgres, Caddy, the helper names, uv, the firewall. */
+/* The host's part of the plan: packages, users, Redis, Postgres, Caddy, the helper names, uv, ssh, the firewall. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@
 #include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/net.h"
-#include "sys/proc.h"
+#include "sys/sshd.h"
 #include "sys/unit.h"
 
 enum { JOB_TIMEOUT_MS = 90000, PORTS_MAX = 64 };
@@ -149,25 +149,23 @@ static void add_port(struct ports *ports, int64_t port)
 }
 
 /* What sshd would listen on by its configuration; it says nothing where it is not installed or its configuration is broken. */
-static void configured_ssh_ports(struct gp_ctx *ctx, struct ports *ports)
+static void configured_ssh_ports(struct gp_sshd *sshd, struct ports *ports)
 {
-	GP_AUTO_RESULT result = { 0 };
-	struct gp_strv lines;
+	const struct gp_sshdconf *conf;
 
-	if (!gp_proc_have("sshd") || gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("sshd", "-T") }, &result, NULL) < 0)
+	if (!sshd || gp_sshd_effective(sshd, NULL, &conf, NULL) < 0)
 		return;
-	lines = gp_lines(ctx->arena, gp_buf_str(&result.out));
-	for (size_t i = 0; i < lines.n; i++) {
+	for (size_t i = 0; i < conf->n; i++) {
 		int64_t port;
 
-		if (gp_starts_with(lines.v[i], "port ") && gp_parse_int(lines.v[i] + 5, 1, 65535, &port))
+		if (gp_streq(conf->v[i].keyword, "port") && gp_parse_int(conf->v[i].value, 1, 65535, &port))
 			add_port(ports, port);
 	}
 }
 
 /* Every port sshd listens on: by its configuration, by what it really holds open, by systemd's ssh.socket (Ubuntu 24.04), and the
  * one that this very session came in by. One too many is harmless; one too few locks its owner out. */
-static int ssh_ports(struct gp_ctx *ctx, struct ports *ports, struct gp_error *err)
+static int ssh_ports(struct gp_ctx *ctx, struct gp_sshd *sshd, struct ports *ports, struct gp_error *err)
 {
 	const char *session = getenv("SSH_CONNECTION");
 	struct gp_unit_state socket_unit;
@@ -176,7 +174,7 @@ static int ssh_ports(struct gp_ctx *ctx, struct ports *ports, struct gp_error *e
 	size_t n;
 	bool by_socket;
 
-	configured_ssh_ports(ctx, ports);
+	configured_ssh_ports(sshd, ports);
 	GP_TRY(gp_ctx_bus(ctx, &bus, err));
 	GP_TRY(gp_unit_state(bus, ctx->arena, "ssh.socket", &socket_unit, err));
 	by_socket = gp_streq(socket_unit.active, "active");
@@ -194,11 +192,11 @@ static int ssh_ports(struct gp_ctx *ctx, struct ports *ports, struct gp_error *e
 	return 0;
 }
 
-static int add_firewall(struct gp_ctx *ctx, struct gp_plan *plan, struct gp_error *err)
+static int add_firewall(struct gp_ctx *ctx, struct gp_plan *plan, struct gp_sshd *sshd, struct gp_error *err)
 {
 	struct ports *ports = gp_alloc(ctx->arena, sizeof(*ports));
 
-	GP_TRY(ssh_ports(ctx, ports, err));
+	GP_TRY(ssh_ports(ctx, sshd, ports, err));
 	add_port(ports, 80);
 	add_port(ports, 443);
 	ADD(.type = &gp_firewall_type, .name = "ufw", .spec = SPEC(struct gp_firewall, .tcp = ports->v, .n = ports->n),
@@ -229,6 +227,7 @@ const char *gp_deploy_public_key(struct gp_ctx *ctx, const char *user)
 int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool ssh_key, struct gp_error *err)
 {
 	const char *home = gp_sprintf(ctx->arena, "/home/%s", host->deploy_user);
+	struct gp_sshd *sshd = gp_sshd_new(ctx->arena, ctx->lock_dir);
 
 	add_packages(ctx, plan, host);
 	add_folders(ctx, plan);
@@ -243,7 +242,8 @@ int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 	if (host->uv)
 		ADD(.type = &gp_uv_type, .name = gp_uv_folder(ctx), .spec = SPEC(struct gp_uv, .version = gp_uv_version),
 			.after = { GP_RES_PACKAGES, ctx->state_dir });
-	return host->firewall ? add_firewall(ctx, plan, err) : 0;
+	gp_provision_ssh(ctx, plan, host, sshd);
+	return host->firewall ? add_firewall(ctx, plan, sshd, err) : 0;
 }
 
 void gp_provision_reload_units(struct gp_ctx *ctx, struct gp_plan *plan)
