@@ -1,4 +1,4 @@
-/* The grammars. Each predicate is a straight scan; none allocates. */
+/* The grammars. Each predicate is a straight scan. */
 #include "base/parse.h"
 
 #include <arpa/inet.h>
@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/error.h"
+#include "base/sshkey.h"
 #include "base/str.h"
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
@@ -312,6 +314,18 @@ static bool sysctl_ok(const char *s)
 			return words > 1;
 		s += len + 1;
 	}
+}
+
+/* Without options: what those forbid is decided on the host. One line, as it goes into a file of lines. */
+static bool sshkey_ok(const char *s)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct gp_sshkey key;
+
+	for (const unsigned char *p = (const unsigned char *)s; *p; p++)
+		if (*p < 0x20 || *p == 0x7f)
+			return false;
+	return *s != ' ' && !gp_ends_with(s, " ") && gp_sshkey_parse(arena, s, &key) && !*key.options;
 }
 
 static const struct {

@@ -32,7 +32,8 @@ struct gp_error;
 	X(port, "a port is a number from 1 to 65535, TCP unless /udp stands behind it: 8080, 51820/udp")                            \
 	X(size, "a size is a whole number and K, M, G or T (of 1024), such as 500M")                                                 \
 	X(swap, "swap is 'auto', 'off' or a size, such as 2G")                                                                       \
-	X(sysctl, "a kernel setting is words of letters, digits, '_' and '-' with dots between them, such as net.core.somaxconn")
+	X(sysctl, "a kernel setting is words of letters, digits, '_' and '-' with dots between them, such as net.core.somaxconn")    \
+	X(sshkey, "a key is the one line of a .pub file, without options: ssh-ed25519 AAAAC3Nza… name@computer")
 
 enum gp_name_kind {
 #define X(name, words) GP_NAME_##name,

@@ -11,6 +11,20 @@ enum { PORTS_MAX = 64 };
 /* journald needs room for a few files of 8 MiB; less swap than that is none. */
 enum { MIN_SIZE = 16 << 20 };
 
+const char *const gp_root_logins[] = { "prohibit-password", "no", "yes", NULL };
+static const char *const passwords[] = { [GP_PASSWORDS_AUTO] = "auto", [GP_PASSWORDS_ON] = "on", NULL };
+
+static const struct gp_key ssh_keys[] = {
+	{ "manage", GP_KEY_BOOL, AT(ssh.manage), .def = "true", .help = "false: sshd's configuration is left alone" },
+	{ "root_login", GP_KEY_CHOICE, AT(ssh.root_login), .choices = gp_root_logins, .def = "prohibit-password",
+		.help = "how root may log in: with a key only, not at all, or with a password too" },
+	{ "passwords", GP_KEY_CHOICE, AT(ssh.passwords), .choices = passwords, .def = "auto",
+		.help = "auto: off as soon as the deploy user and an administrator can log in with a key; on" },
+	{ "authorized_keys", GP_KEY_NAMES, AT(ssh.authorized_keys), .kind = GP_NAME_sshkey, .def = "[]",
+		.help = "public keys that may log in as the deploy user; others that are there stay" },
+	{ .name = NULL },
+};
+
 const struct gp_key gp_host_keys[] = {
 	{ "deploy_user", GP_KEY_NAME, AT(deploy_user), .kind = GP_NAME_user, .def = "deploy",
 		.help = "owns the sites' folders and runs git, pip, builds and manage.py; has no password" },
@@ -32,6 +46,7 @@ const struct gp_key gp_host_keys[] = {
 		.help = "kernel settings, like {vm.swappiness: 10}; goldpath needs none" },
 	{ "confine", GP_KEY_BOOL, AT(confine), .def = "true",
 		.help = "run a repository's code in a deploy where it sees its own site only; false: for containers that cannot" },
+	{ "ssh", GP_KEY_GROUP, .group = ssh_keys, .help = "who may log in, and how" },
 	{ .name = NULL },
 };
 

@@ -19,7 +19,16 @@ struct gp_host {
 	const char *journal_max, *swap; /* a size; auto, off or a size */
 	struct gp_pairs sysctl;
 	bool confine;
+	struct {
+		bool manage;
+		int root_login;             /* index into gp_root_logins */
+		int passwords;              /* enum gp_passwords */
+		struct gp_strv authorized_keys;
+	} ssh;
 };
+
+enum gp_passwords { GP_PASSWORDS_AUTO, GP_PASSWORDS_ON };
+extern const char *const gp_root_logins[];
 
 extern const struct gp_key gp_host_keys[];
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "sys/ctx.h"
 #include "sys/lock.h"
+#include "sys/sshd.h"
 #include "sys/unit.h"
 
 /* What is to be provisioned: the one site, or all whose files can be read. One that cannot stops itself and no other. */
@@ -144,11 +145,13 @@ static void add_deploy_users(struct gp_ctx *ctx, const struct gp_host *host, con
 static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struct gp_site *sites, size_t n, bool apply,
 	struct gp_plan *ret, struct gp_error *err)
 {
+	struct gp_sshd *sshd = gp_sshd_new(ctx->arena, ctx->lock_dir);
 	bool https;
 
 	GP_TRY(any_https(ctx, &https, err));
-	GP_TRY(gp_provision_host(ctx, ret, host, https, err));
+	GP_TRY(gp_provision_host(ctx, ret, host, https, sshd, err));
 	add_deploy_users(ctx, host, sites, n, ret);
+	gp_provision_ssh(ctx, ret, host, sshd);
 	for (size_t i = 0; i < n; i++)
 		GP_TRY(gp_provision_site(ctx, ret, host, &sites[i], apply, err));
 	gp_provision_reload_units(ctx, ret);

@@ -20,8 +20,10 @@ struct gp_provision {
  * needed) come back in *ret, in order; those made before a failure too. */
 int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, struct gp_changes *ret, struct gp_error *err);
 
+struct gp_sshd;
 /* Parts of a plan, in the files provision_host.c and provision_site.c. */
-int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool https, struct gp_error *err);
+int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool https, struct gp_sshd *sshd,
+	struct gp_error *err);
 /* A deploy user, the host's or a site's own; with ssh_key, its key. */
 void gp_provision_deploy_user(struct gp_ctx *ctx, struct gp_plan *plan, const char *user, bool ssh_key);
 int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site, bool apply,
@@ -33,6 +35,8 @@ uint64_t gp_redis_maxmemory(uint64_t host_bytes, int64_t megabytes);
 int gp_provision_baseline_packages(struct gp_ctx *ctx, const struct gp_host *host, struct gp_strv *names, struct gp_error *err);
 void gp_provision_checks(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_strv *packages);
 int gp_provision_baseline(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_error *err);
+/* Who may log in, and how; sshd NULL: there is none, and nothing to do. After the deploy user. */
+void gp_provision_ssh(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_sshd *sshd);
 /* The states of a site's units, once systemd has read their files. */
 void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site);
 /* The handlers that run once: after all unit files, and at the very end. */
@@ -47,5 +51,6 @@ const char *gp_deploy_public_key(struct gp_ctx *ctx, const char *user);
 #define GP_RES_RELOAD_UNITS "systemctl daemon-reload"
 #define GP_RES_RELOAD_CADDY "reload caddy"
 #define GP_RES_RESTART_CADDY "restart caddy"
+#define GP_RES_RELOAD_SSH "reload ssh"
 
 #endif

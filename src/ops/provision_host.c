@@ -1,4 +1,4 @@
-/* The host's part of the plan: packages, users, Redis, Postgres, Caddy, the helper names, uv, the firewall. */
+/* The host's part of the plan: packages, users, Redis, Postgres, Caddy, the helper names, uv, ssh, the firewall. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@
 #include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/net.h"
-#include "sys/proc.h"
+#include "sys/sshd.h"
 #include "sys/unit.h"
 
 enum { JOB_TIMEOUT_MS = 90000, PORTS_MAX = 192 };
@@ -135,25 +135,23 @@ static void add_ssh_port(struct ports *ports, int64_t port)
 }
 
 /* What sshd would listen on by its configuration; it says nothing where it is not installed or its configuration is broken. */
-static void configured_ssh_ports(struct gp_ctx *ctx, struct ports *ports)
+static void configured_ssh_ports(struct gp_sshd *sshd, struct ports *ports)
 {
-	GP_AUTO_RESULT result = { 0 };
-	struct gp_strv lines;
+	const struct gp_sshdconf *conf;
 
-	if (!gp_proc_have("sshd") || gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("sshd", "-T") }, &result, NULL) < 0)
+	if (!sshd || gp_sshd_effective(sshd, NULL, &conf, NULL) < 0)
 		return;
-	lines = gp_lines(ctx->arena, gp_buf_str(&result.out));
-	for (size_t i = 0; i < lines.n; i++) {
+	for (size_t i = 0; i < conf->n; i++) {
 		int64_t port;
 
-		if (gp_starts_with(lines.v[i], "port ") && gp_parse_int(lines.v[i] + 5, 1, 65535, &port))
+		if (gp_streq(conf->v[i].keyword, "port") && gp_parse_int(conf->v[i].value, 1, 65535, &port))
 			add_ssh_port(ports, port);
 	}
 }
 
 /* Every port sshd listens on: by its configuration, by what it really holds open, by systemd's ssh.socket (Ubuntu 24.04), and the
  * one that this very session came in by. One too many is harmless; one too few locks its owner out. */
-static int ssh_ports(struct gp_ctx *ctx, struct ports *ports, struct gp_error *err)
+static int ssh_ports(struct gp_ctx *ctx, struct gp_sshd *sshd, struct ports *ports, struct gp_error *err)
 {
 	const char *session = getenv("SSH_CONNECTION");
 	struct gp_unit_state socket_unit;
@@ -162,7 +160,7 @@ static int ssh_ports(struct gp_ctx *ctx, struct ports *ports, struct gp_error *e
 	size_t n;
 	bool by_socket;
 
-	configured_ssh_ports(ctx, ports);
+	configured_ssh_ports(sshd, ports);
 	GP_TRY(gp_ctx_bus(ctx, &bus, err));
 	GP_TRY(gp_unit_state(bus, ctx->arena, "ssh.socket", &socket_unit, err));
 	by_socket = gp_streq(socket_unit.active, "active");
@@ -181,11 +179,12 @@ static int ssh_ports(struct gp_ctx *ctx, struct ports *ports, struct gp_error *e
 }
 
 /* Caddy speaks HTTP/3 too, over UDP, wherever it speaks HTTPS. */
-static int add_firewall(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool https, struct gp_error *err)
+static int add_firewall(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool https, struct gp_sshd *sshd,
+	struct gp_error *err)
 {
 	struct ports *ports = gp_alloc(ctx->arena, sizeof(*ports));
 
-	GP_TRY(ssh_ports(ctx, ports, err));
+	GP_TRY(ssh_ports(ctx, sshd, ports, err));
 	add_port(ports, (struct gp_port){ .port = 80 });
 	add_port(ports, (struct gp_port){ .port = 443 });
 	if (https)
@@ -231,12 +230,13 @@ void gp_provision_deploy_user(struct gp_ctx *ctx, struct gp_plan *plan, const ch
 			.after = { GP_RES_PACKAGES, user });
 }
 
-int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool https, struct gp_error *err)
+int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, bool https, struct gp_sshd *sshd,
+	struct gp_error *err)
 {
 	GP_TRY(add_packages(ctx, plan, host, err));
 	/* Early: one that lost its rules may deny the host its own Redis, and what comes after would fail for that. */
 	if (host->firewall != GP_FIREWALL_OFF)
-		GP_TRY(add_firewall(ctx, plan, host, https, err));
+		GP_TRY(add_firewall(ctx, plan, host, https, sshd, err));
 	add_folders(ctx, plan);
 	GP_TRY(gp_provision_baseline(ctx, plan, host, err));
 	GP_TRY(gp_provision_redis(ctx, plan, host, err));

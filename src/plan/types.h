@@ -216,6 +216,27 @@ struct gp_ssh_key {
 };
 extern const struct gp_resource_type gp_ssh_key_type;
 
+/* Keys that may log in as a user, by the user's ~/.ssh/authorized_keys; others that are there stay. Its name is the path. */
+struct gp_authorized_keys {
+	const char *user;
+	struct gp_strv keys; /* none, and no such file: root's own, once */
+};
+extern const struct gp_resource_type gp_authorized_keys_type;
+
+/* How sshd lets people in: a drop-in that sorts first, and what sshd makes of it. Its name is the drop-in's path. */
+struct gp_sshd;
+struct gp_sshd_rules {
+	struct gp_sshd *sshd;
+	const char *deploy_user;
+	const char *session_user;        /* who is logged in and runs this; NULL: nobody who came by ssh */
+	const char *root_login;          /* prohibit-password, no, yes */
+	bool passwords;                  /* stay on; false: off as soon as nobody is locked out by it */
+	const struct gp_resource *keys;  /* the deploy user's */
+};
+extern const struct gp_resource_type gp_sshd_type;
+/* Let sshd read it; where it does not answer then, the former drop-in comes back. */
+extern const struct gp_handler gp_sshd_reload;
+
 /* Read `.env` as root from a folder that somebody else owns: no symlink is followed. 1 read, 0 not there, -1 error. Every secret in it
  * is added to ctx->secrets. */
 struct gp_dotenv;

@@ -82,6 +82,17 @@ int gp_group_find(const char *name, gid_t *ret, struct gp_error *err)
 	return 1;
 }
 
+void gp_group_members(struct gp_arena *arena, const char *group, struct gp_strv *ret)
+{
+	struct group gr, *found = NULL;
+	char text[16384];
+
+	*ret = (struct gp_strv){ 0 };
+	if (getgrnam_r(group, &gr, text, sizeof(text), &found) == 0 && found)
+		for (char **name = gr.gr_mem; *name; name++)
+			gp_strv_add(arena, ret, gp_strdup(arena, *name));
+}
+
 bool gp_group_has(const char *group, const char *user)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();

@@ -30,6 +30,9 @@ const char *gp_group_name(struct gp_arena *arena, gid_t gid);
 int gp_group_find(const char *name, gid_t *ret, struct gp_error *err);
 /* Is user a member of group (by /etc/group or as its primary group)? */
 bool gp_group_has(const char *group, const char *user);
+/* Its members by /etc/group; no such group has none. */
+struct gp_strv;
+void gp_group_members(struct gp_arena *arena, const char *group, struct gp_strv *ret);
 
 /* useradd(8), groupadd(8), usermod -aG. home NULL: a system user without a home or login. */
 int gp_account_create(const char *name, const char *home, struct gp_error *err);

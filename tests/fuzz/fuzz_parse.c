@@ -33,6 +33,7 @@ static const char *const never[] = {
 	[GP_NAME_envkey] = "./\\\"'`$;:@-=", [GP_NAME_urlpath] = "\"'`\\{}#", [GP_NAME_relpath] = "\"'`\\{}",
 	[GP_NAME_abspath] = "\"'`\\{}", [GP_NAME_python] = "/\\\"'`$;:@-", [GP_NAME_host] = "/\\\"'`$;@[]",
 	[GP_NAME_port] = "\\\"'`$;:@.-+",
+	[GP_NAME_sshkey] = "\n",
 };
 
 static void check_path(struct gp_arena *arena, const char *kind, const char *text)
@@ -103,11 +104,11 @@ static void check_kind(struct gp_arena *arena, enum gp_name_kind kind, const cha
 			must(*p >= 0x20 && *p != 0x7f && !(*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0), name, "a tame message");
 		return;
 	}
-	must(text[0] && strlen(text) <= (kind == GP_NAME_envkey ? SIZE_MAX : 1000), name, "a length within reason");
+	must(text[0] && strlen(text) <= (kind == GP_NAME_envkey || kind == GP_NAME_sshkey ? SIZE_MAX : 1000), name, "a length within reason");
 	must(text[0] != '-', name, "no option");
 	must(text[strcspn(text, never[kind])] == '\0', name, "none of its forbidden characters");
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-		must(*p > 0x20 && *p != 0x7f, name, "no blanks, no control characters");
+		must(*p > (kind == GP_NAME_sshkey ? 0x1f : 0x20) && *p != 0x7f, name, "no blanks, no control characters");
 	if (kind == GP_NAME_relpath || kind == GP_NAME_abspath) {
 		must((text[0] == '/') == (kind == GP_NAME_abspath), name, "relative or absolute");
 		check_path(arena, name, text);

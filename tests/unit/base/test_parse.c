@@ -179,13 +179,23 @@ static void test_paths(void **state)
 			longer));
 }
 
+static void test_sshkey(void **state)
+{
+#define KEY "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMJ8byTNCLqwahltlN/ehaEA97lPCDZrkNCWf/g6l2vv"
+	(void)state;
+	check(GP_NAME_sshkey, NAMES(KEY, KEY " me", KEY " me @ home \"x\""),
+		NAMES(" " KEY, KEY " ", KEY "\n", KEY " a\n" KEY, "pty " KEY, "command=\"id\" " KEY, "# " KEY, "ssh-ed25519 AAAA",
+			"-----BEGIN OPENSSH PRIVATE KEY-----", KEY "\x7f"));
+#undef KEY
+}
+
 static void test_every_kind(void **state)
 {
 	/* Nothing of these is a name of anything. */
 	static const char *const never[] = { "", " ", "\n", "\x1b[2J", "-", "--help", "a\nb", "a\rb", "a\x7f", " a", "a " };
 
 	(void)state;
-	for (int kind = 0; kind <= GP_NAME_host; kind++) {
+	for (int kind = 0; kind <= GP_NAME_sshkey; kind++) {
 		assert_true(strlen(gp_name_words((enum gp_name_kind)kind)) > 10);
 		assert_false(gp_name_words((enum gp_name_kind)kind)[strlen(gp_name_words((enum gp_name_kind)kind)) - 1] == '.');
 		for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
@@ -260,6 +270,7 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_sysctl),
 		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_sshkey),
 		cmocka_unit_test(test_every_kind),
 		cmocka_unit_test(test_name_check),
 		cmocka_unit_test(test_int),

@@ -12,6 +12,8 @@
 
 #include "../scratch.h"
 
+#define ED25519 "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMJ8byTNCLqwahltlN/ehaEA97lPCDZrkNCWf/g6l2vv"
+
 static int load(struct gp_arena *arena, const char *text, struct gp_host *ret, struct gp_error *err)
 {
 	put(at("host.yaml"), text);
@@ -45,6 +47,10 @@ static void test_defaults(void **state)
 		assert_string_equal(host.swap, "auto");
 		assert_int_equal(host.sysctl.n, 0);
 		assert_true(host.confine);
+		assert_true(host.ssh.manage);
+		assert_string_equal(gp_root_logins[host.ssh.root_login], "prohibit-password");
+		assert_int_equal(host.ssh.passwords, GP_PASSWORDS_AUTO);
+		assert_int_equal(host.ssh.authorized_keys.n, 0);
 	}
 }
 
@@ -72,6 +78,12 @@ static void test_set(void **state)
 	assert_int_equal(host.sysctl.n, 2);
 	assert_string_equal(host.sysctl.v[1].key, "net.ipv4.tcp_rmem");
 	assert_string_equal(host.sysctl.v[1].value, "4096 131072 6291456");
+	assert_int_equal(load(arena, "ssh:\n  manage: false\n  root_login: no\n  passwords: on\n  authorized_keys:\n    - " ED25519 " a b\n", &host,
+		&err), 0);
+	assert_false(host.ssh.manage);
+	assert_string_equal(gp_root_logins[host.ssh.root_login], "no");
+	assert_int_equal(host.ssh.passwords, GP_PASSWORDS_ON);
+	assert_string_equal(host.ssh.authorized_keys.v[0], ED25519 " a b");
 }
 
 static void test_refused(void **state)
@@ -116,6 +128,11 @@ static void test_refused(void **state)
 		{ "sysctl: {vm.swappiness: [1]}", "a text" },
 		{ "sysctl: {vm.swappiness: \"1\\n2\"}", "one line" },
 		{ "sysctl: {vm.swappiness: 1, vm.swappiness: 2}", "comes twice" },
+		{ "ssh: {root_login: sometimes}", "prohibit-password, no, yes" },
+		{ "ssh: {passwords: off}", "one of" },
+		{ "ssh: {authorized_keys: " ED25519 "}", "a list" },
+		{ "ssh: {authorized_keys: [ssh-ed25519 AAAA me]}", "no valid sshkey" },
+		{ "ssh: {port: 22}", "unknown key 'port' in ssh" },
 		{ "domain: example.com", "unknown key 'domain'" },
 	};
 	GP_AUTO_ARENA arena = gp_arena_new();
