@@ -33,6 +33,7 @@ static const char *const never[] = {
 	[GP_NAME_envkey] = "./\\\"'`$;:@-=", [GP_NAME_urlpath] = "\"'`\\{}#", [GP_NAME_relpath] = "\"'`\\{}",
 	[GP_NAME_abspath] = "\"'`\\{}", [GP_NAME_python] = "/\\\"'`$;:@-", [GP_NAME_host] = "/\\\"'`$;@[]",
 	[GP_NAME_port] = "\\\"'`$;:@.-+",
+	[GP_NAME_size] = "./\\\"'`$;:@-+ ", [GP_NAME_swap] = "./\\\"'`$;:@-+ ", [GP_NAME_sysctl] = "\\\"'`$;:@= ",
 	[GP_NAME_sshkey] = "\n",
 };
 
