@@ -162,7 +162,7 @@ static int ssh_ports(struct gp_ctx *ctx, struct gp_sshd *sshd, struct ports *por
 
 	configured_ssh_ports(sshd, ports);
 	GP_TRY(gp_ctx_bus(ctx, &bus, err));
-	GP_TRY(gp_unit_state(bus, ctx->arena, "ssh.socket", &socket_unit, err));
+	GP_TRY(gp_unit_glance(bus, ctx->arena, "ssh.socket", &socket_unit, err));
 	by_socket = gp_streq(socket_unit.active, "active");
 	GP_TRY(gp_net_listeners(ctx->arena, true, &listeners, &n, err));
 	for (size_t i = 0; i < n; i++)

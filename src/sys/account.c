@@ -48,6 +48,20 @@ int gp_account_get(struct gp_arena *arena, const char *name, struct gp_account *
 	return found < 0 ? -1 : 0;
 }
 
+int gp_account_uid(const char *name, uid_t *ret, struct gp_error *err)
+{
+	struct passwd pw, *found = NULL;
+	char text[16384];
+	int rc = getpwnam_r(name, &pw, text, sizeof(text), &found);
+
+	if (rc && rc != ENOENT)
+		return gp_fail_errno(err, rc, "look up user %s", name);
+	if (!found)
+		return gp_fail(err, GP_E_FAILED, "there is no user '%s' on this host", name);
+	*ret = pw.pw_uid;
+	return 0;
+}
+
 const char *gp_account_name(struct gp_arena *arena, uid_t uid)
 {
 	struct passwd pw, *found = NULL;

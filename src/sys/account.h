@@ -23,6 +23,8 @@ struct gp_account {
 int gp_account_find(struct gp_arena *arena, const char *name, struct gp_account *ret, struct gp_error *err);
 /* The same, no such user being an error. */
 int gp_account_get(struct gp_arena *arena, const char *name, struct gp_account *ret, struct gp_error *err);
+/* The uid alone; no such user is an error. */
+int gp_account_uid(const char *name, uid_t *ret, struct gp_error *err);
 /* The name of a uid; "uid 1234" where it has none. */
 const char *gp_account_name(struct gp_arena *arena, uid_t uid);
 const char *gp_group_name(struct gp_arena *arena, gid_t gid);
