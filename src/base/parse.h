@@ -32,7 +32,9 @@ struct gp_error;
 	X(port, "a port is a number from 1 to 65535, TCP unless /udp stands behind it: 8080, 51820/udp")                            \
 	X(size, "a size is a whole number and K, M, G or T (of 1024), such as 500M")                                                 \
 	X(swap, "swap is 'auto', 'off' or a size, such as 2G")                                                                       \
-	X(sysctl, "a kernel setting is words of letters, digits, '_' and '-' with dots between them, such as net.core.somaxconn")
+	X(sysctl, "a kernel setting is words of letters, digits, '_' and '-' with dots between them, such as net.core.somaxconn") \
+	X(weburl, "an address that starts with https:// or http://, without user, password, blanks or quotes")                      \
+	X(fingerprint, "the fingerprint of an OpenPGP key is 40 hexadecimal digits, without blanks")
 
 enum gp_name_kind {
 #define X(name, words) GP_NAME_##name,

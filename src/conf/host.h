@@ -6,6 +6,7 @@
 
 enum gp_host_firewall { GP_FIREWALL_AUTO, GP_FIREWALL_UFW, GP_FIREWALL_OFF };
 enum gp_upgrades { GP_UPGRADES_SECURITY, GP_UPGRADES_OFF };
+enum gp_caddy_from { GP_CADDY_DISTRIBUTION, GP_CADDY_OFFICIAL, GP_CADDY_REPOSITORY };
 
 struct gp_host {
 	const char *deploy_user;
@@ -19,6 +20,10 @@ struct gp_host {
 	const char *journal_max, *swap; /* a size; auto, off or a size */
 	struct gp_pairs sysctl;
 	bool confine;
+	int caddy;                /* enum gp_caddy_from */
+	struct {
+		const char *uri, *key, *fingerprint; /* of GP_CADDY_REPOSITORY */
+	} caddy_repository;
 };
 
 extern const struct gp_key gp_host_keys[];
