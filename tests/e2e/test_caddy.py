@@ -257,5 +257,41 @@ class Caddy(unittest.TestCase):
         self.assertEqual(self.written(), '')
 
 
+class Bare(unittest.TestCase):
+    """Before anything is installed."""
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.host = lib.Host(cls, 'bare', 'bookworm')
+        cls.host.install()
+        cls.host.goldpath(*lib.INIT)
+
+    def test_port_taken(self):
+        """Debian's package would start its server at once, and fail."""
+        listen = '@ARGV = IO::Socket::INET->new(LocalPort => 80, Listen => 1, ReuseAddr => 1) or die; sleep 1000'
+        self.host.sh(f"systemd-run -q -u holder perl -MIO::Socket::INET -e '{listen}'")
+        lib.wait_for(lambda: ' 00000000:0050 00000000:0000 0A' in self.host.read('/proc/net/tcp'), 'somebody on port 80')
+        done = self.host.goldpath('provision', rc=7)
+        self.assertRegex(done.err, r'port 80 is taken by perl \(pid \d+\)')
+        self.assertIn('systemctl disable --now holder.service', done.err)
+        self.assertNotEqual(self.host.run('dpkg', '-s', 'caddy').rc, 0)
+        self.host.sh('systemctl stop holder')
+
+    def test_dry_run(self):
+        """What the package brings is not announced; what it does not, is."""
+        said = [line for line in changes(self.host.goldpath('provision', '--dry-run', rc=4).err) if 'caddy' in line.lower()]
+        self.assertEqual([line for line in said if 'baseline' not in line], [
+            f'+ folder {SITES}',
+            f"~ line in {CADDYFILE}: add 'import /etc/caddy/sites-enabled/*.caddy'",
+            '+ folder /etc/systemd/system/caddy.service.d',
+            '+ file /etc/systemd/system/caddy.service.d/goldpath.conf',
+            f'+ file {OURS}',
+            '+ folder /run/caddy',
+            f"~ option in {CADDYFILE}: add 'admin unix/{SOCKET}'",
+            '~ run reload caddy',
+        ])
+
+
 if __name__ == '__main__':
     unittest.main()
