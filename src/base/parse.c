@@ -328,6 +328,16 @@ static bool sshkey_ok(const char *s)
 	return *s != ' ' && !gp_ends_with(s, " ") && gp_sshkey_parse(arena, s, &key) && !*key.options;
 }
 
+static bool weburl_ok(const char *s)
+{
+	return (gp_starts_with(s, "https://") || gp_starts_with(s, "http://")) && repo_ok(s);
+}
+
+static bool fingerprint_ok(const char *s)
+{
+	return strlen(s) == 40 && strspn(s, DIGIT "abcdefABCDEF") == 40;
+}
+
 static const struct {
 	const char *name, *words;
 	bool (*ok)(const char *);

@@ -33,7 +33,9 @@ struct gp_error;
 	X(size, "a size is a whole number and K, M, G or T (of 1024), such as 500M")                                                 \
 	X(swap, "swap is 'auto', 'off' or a size, such as 2G")                                                                       \
 	X(sysctl, "a kernel setting is words of letters, digits, '_' and '-' with dots between them, such as net.core.somaxconn")    \
-	X(sshkey, "a key is the one line of a .pub file, without options: ssh-ed25519 AAAAC3Nza… name@computer")
+	X(sshkey, "a key is the one line of a .pub file, without options: ssh-ed25519 AAAAC3Nza… name@computer")    \
+	X(weburl, "an address that starts with https:// or http://, without user, password, blanks or quotes")                      \
+	X(fingerprint, "the fingerprint of an OpenPGP key is 40 hexadecimal digits, without blanks")
 
 enum gp_name_kind {
 #define X(name, words) GP_NAME_##name,

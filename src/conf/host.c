@@ -25,6 +25,15 @@ static const struct gp_key ssh_keys[] = {
 	{ .name = NULL },
 };
 
+static const struct gp_key caddy_keys[] = {
+	{ "repository", GP_KEY_NAME, AT(caddy_repository.uri), .kind = GP_NAME_weburl, .required = true,
+		.help = "a mirror of Caddy's own apt repository" },
+	{ "key", GP_KEY_NAME, AT(caddy_repository.key), .kind = GP_NAME_weburl, .required = true, .help = "where its OpenPGP key is" },
+	{ "fingerprint", GP_KEY_NAME, AT(caddy_repository.fingerprint), .kind = GP_NAME_fingerprint, .required = true,
+		.help = "of that key, 40 hexadecimal digits" },
+	{ .name = NULL },
+};
+
 const struct gp_key gp_host_keys[] = {
 	{ "deploy_user", GP_KEY_NAME, AT(deploy_user), .kind = GP_NAME_user, .def = "deploy",
 		.help = "owns the sites' folders and runs git, pip, builds and manage.py; has no password" },
@@ -47,6 +56,9 @@ const struct gp_key gp_host_keys[] = {
 	{ "confine", GP_KEY_BOOL, AT(confine), .def = "true",
 		.help = "run a repository's code in a deploy where it sees its own site only; false: for containers that cannot" },
 	{ "ssh", GP_KEY_GROUP, .group = ssh_keys, .help = "who may log in, and how" },
+	{ "caddy", GP_KEY_CHOICE, AT(caddy), .choices = (const char *const[]){ "distribution", "official", "repository", NULL },
+		.group = caddy_keys, .group_choice = "repository", .def = "distribution",
+		.help = "where Caddy's package comes from; {repository: URL, key: URL, fingerprint: HEX}: a mirror" },
 	{ .name = NULL },
 };
 

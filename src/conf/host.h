@@ -6,6 +6,7 @@
 
 enum gp_host_firewall { GP_FIREWALL_AUTO, GP_FIREWALL_UFW, GP_FIREWALL_OFF };
 enum gp_upgrades { GP_UPGRADES_SECURITY, GP_UPGRADES_OFF };
+enum gp_caddy_from { GP_CADDY_DISTRIBUTION, GP_CADDY_OFFICIAL, GP_CADDY_REPOSITORY };
 
 struct gp_host {
 	const char *deploy_user;
@@ -25,6 +26,10 @@ struct gp_host {
 		int passwords;              /* enum gp_passwords */
 		struct gp_strv authorized_keys;
 	} ssh;
+	int caddy;                /* enum gp_caddy_from */
+	struct {
+		const char *uri, *key, *fingerprint; /* of GP_CADDY_REPOSITORY */
+	} caddy_repository;
 };
 
 enum gp_passwords { GP_PASSWORDS_AUTO, GP_PASSWORDS_ON };

@@ -119,8 +119,22 @@ const char *gp_deploy_user(const struct gp_host *host, const struct gp_site *sit
 	return site->deploy_user ? site->deploy_user : host->deploy_user;
 }
 
+/* Names of hosts are the same in either case (RFC 4343), but Caddy's file, ALLOWED_HOSTS and a Host header are compared as text. */
+static const char *lower(struct gp_arena *arena, const char *name)
+{
+	char *copy = gp_strdup(arena, name);
+
+	for (char *p = copy; *p; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p + 'a' - 'A');
+	return copy;
+}
+
 static void derive(struct gp_arena *arena, struct gp_site *site)
 {
+	site->domain = lower(arena, site->domain);
+	for (size_t i = 0; i < site->aliases.n; i++)
+		site->aliases.v[i] = lower(arena, site->aliases.v[i]);
 	if (!site->settings)
 		site->settings = gp_sprintf(arena, "%s.settings.production", site->project);
 	if (!site->wsgi)

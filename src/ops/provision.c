@@ -124,6 +124,24 @@ static int any_https(struct gp_ctx *ctx, bool *ret, struct gp_error *err)
 	return 0;
 }
 
+/* Every other site's Caddy file; a site's file that cannot be read is told of when it is that site's turn. */
+static int add_neighbours(struct gp_ctx *ctx, const struct gp_site *sites, size_t n, struct gp_plan *plan, struct gp_error *err)
+{
+	struct gp_strv slugs = { 0 };
+
+	GP_TRY(gp_site_list(ctx->arena, ctx->etc_dir, &slugs, err));
+	for (size_t i = 0; i < slugs.n; i++) {
+		struct gp_site site;
+		bool asked = false;
+
+		for (size_t k = 0; k < n; k++)
+			asked = asked || gp_streq(sites[k].slug, slugs.v[i]);
+		if (!asked && gp_site_load(ctx->arena, ctx->etc_dir, slugs.v[i], &site, NULL) == 0)
+			GP_TRY(gp_provision_neighbour(ctx, plan, &site, err));
+	}
+	return 0;
+}
+
 /* Each deploy user once: the host's, and those that sites have of their own. Some site's repository decides whether it needs a key. */
 static void add_deploy_users(struct gp_ctx *ctx, const struct gp_host *host, const struct gp_site *sites, size_t n, struct gp_plan *plan)
 {
@@ -149,15 +167,17 @@ static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struc
 	bool https;
 
 	GP_TRY(any_https(ctx, &https, err));
+	gp_provision_caddy_ports(ctx, ret, https);
 	GP_TRY(gp_provision_host(ctx, ret, host, https, sshd, err));
 	add_deploy_users(ctx, host, sites, n, ret);
 	gp_provision_ssh(ctx, ret, host, sshd);
 	for (size_t i = 0; i < n; i++)
 		GP_TRY(gp_provision_site(ctx, ret, host, &sites[i], apply, err));
+	GP_TRY(add_neighbours(ctx, sites, n, ret, err));
 	gp_provision_reload_units(ctx, ret);
 	for (size_t i = 0; i < n; i++)
 		gp_provision_site_states(ctx, ret, &sites[i]);
-	gp_provision_reload_caddy(ctx, ret);
+	gp_provision_caddy_states(ctx, ret, host);
 	return 0;
 }
 

@@ -39,15 +39,23 @@ int gp_provision_baseline(struct gp_ctx *ctx, struct gp_plan *plan, const struct
 void gp_provision_ssh(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_sshd *sshd);
 /* The states of a site's units, once systemd has read their files. */
 void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site);
-/* The handlers that run once: after all unit files, and at the very end. */
+/* The handler that runs once, after all unit files. */
 void gp_provision_reload_units(struct gp_ctx *ctx, struct gp_plan *plan);
-void gp_provision_reload_caddy(struct gp_ctx *ctx, struct gp_plan *plan);
+
+/* Caddy, in provision_caddy.c: before anything is installed (https: some site wants port 443), after the packages, and at the very end. */
+void gp_provision_caddy_ports(struct gp_ctx *ctx, struct gp_plan *plan, bool https);
+void gp_provision_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host);
+void gp_provision_caddy_states(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host);
+/* The Caddy file of a site that is not asked for: Caddy's configuration is one for the whole host. Does nothing where Caddy would refuse it, or
+ * the site was never provisioned. */
+int gp_provision_neighbour(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, struct gp_error *err);
 
 /* The public half of the deploy user's SSH key, to be added to the repository's host; NULL where there is none. */
 const char *gp_deploy_public_key(struct gp_ctx *ctx, const char *user);
 
 /* Names of resources that other resources come after or notify. */
 #define GP_RES_PACKAGES "the baseline"
+#define GP_RES_CADDY "caddy"
 #define GP_RES_RELOAD_UNITS "systemctl daemon-reload"
 #define GP_RES_RELOAD_CADDY "reload caddy"
 #define GP_RES_RESTART_CADDY "restart caddy"

@@ -1,4 +1,4 @@
-/* The host's part of the plan: packages, users, Redis, Postgres, Caddy, the helper names, uv, ssh, the firewall. */
+/* The host's part of the plan: packages, users, Postgres, the helper names, uv, the firewall. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,12 +16,12 @@
 #include "sys/sshd.h"
 #include "sys/unit.h"
 
-enum { JOB_TIMEOUT_MS = 90000, PORTS_MAX = 192 };
+enum { PORTS_MAX = 192 };
 
 /* The seeds' list, and what goldpath itself calls: sudo, visudo, ssh. */
 static const char *const baseline[] = {
 	"ca-certificates", "curl", "git", "python3", "python3-venv", "python3-pip", "build-essential", "libpq-dev", "postgresql",
-	"postgresql-contrib", "postgresql-client", "redis-server", "ufw", "caddy", "sudo", "openssh-client",
+	"postgresql-contrib", "postgresql-client", "redis-server", "ufw", "sudo", "openssh-client",
 };
 
 static int daemon_reload(struct gp_ctx *ctx, struct gp_error *err)
@@ -32,29 +32,7 @@ static int daemon_reload(struct gp_ctx *ctx, struct gp_error *err)
 	return gp_unit_daemon_reload(bus, err);
 }
 
-static int run_job(struct gp_ctx *ctx, const char *unit, enum gp_unit_verb verb, struct gp_error *err)
-{
-	struct gp_bus *bus;
-
-	GP_TRY(gp_ctx_bus(ctx, &bus, err));
-	return gp_unit_run(bus, unit, verb, JOB_TIMEOUT_MS, err);
-}
-
-static int reload_caddy(struct gp_ctx *ctx, struct gp_error *err)
-{
-	if (run_job(ctx, "caddy.service", GP_UNIT_RELOAD_OR_RESTART, err) < 0)
-		return gp_hint(err, "Caddy goes on with the configuration it had; `caddy validate --config /etc/caddy/Caddyfile` says what is wrong");
-	return 0;
-}
-
-static int restart_caddy(struct gp_ctx *ctx, struct gp_error *err)
-{
-	return run_job(ctx, "caddy.service", GP_UNIT_RESTART, err);
-}
-
 static const struct gp_handler handler_daemon_reload = { .run = daemon_reload };
-static const struct gp_handler handler_reload_caddy = { .run = reload_caddy };
-static const struct gp_handler handler_restart_caddy = { .run = restart_caddy };
 
 #define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
 #define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
@@ -66,6 +44,8 @@ static int add_packages(struct gp_ctx *ctx, struct gp_plan *plan, const struct g
 	for (size_t i = 0; i < sizeof(baseline) / sizeof(baseline[0]); i++)
 		gp_strv_add(ctx->arena, &packages->names, baseline[i]);
 	GP_TRY(gp_provision_baseline_packages(ctx, host, &packages->names, err));
+	if (host->caddy == GP_CADDY_DISTRIBUTION)
+		gp_strv_add(ctx->arena, &packages->names, "caddy");
 	for (size_t i = 0; i < host->packages.n; i++)
 		gp_strv_add(ctx->arena, &packages->names, host->packages.v[i]);
 	gp_provision_checks(ctx, plan, &packages->names);
@@ -87,23 +67,6 @@ static void add_postgres(struct gp_ctx *ctx, struct gp_plan *plan)
 	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true, .by_package = true };
 
 	ADD(.type = &gp_unit_type, .name = "postgresql.service", .spec = &unit, .after = { GP_RES_PACKAGES });
-}
-
-static void add_caddy(struct gp_ctx *ctx, struct gp_plan *plan)
-{
-	static const struct gp_folder sites = { .owner = "root", .group = "root", .mode = 0755 };
-	static const struct gp_file_line import = { .line = "import /etc/caddy/sites-enabled/*.caddy" };
-	static const struct gp_member www_data = { .user = "caddy", .group = "www-data", .by_package = true };
-	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true, .by_package = true };
-
-	ADD(.type = &gp_folder_type, .name = "/etc/caddy/sites-enabled", .spec = &sites, .after = { GP_RES_PACKAGES });
-	ADD(.type = &gp_file_line_type, .name = "/etc/caddy/Caddyfile", .spec = &import, .after = { GP_RES_PACKAGES },
-		.notify = GP_RES_RELOAD_CADDY);
-	/* A running process keeps the groups it was started with: this one needs a restart. */
-	ADD(.type = &gp_member_type, .name = "caddy in www-data", .spec = &www_data, .after = { GP_RES_PACKAGES },
-		.notify = GP_RES_RESTART_CADDY);
-	ADD(.type = &gp_handler_type, .name = GP_RES_RESTART_CADDY, .spec = &handler_restart_caddy);
-	ADD(.type = &gp_unit_type, .name = "caddy.service", .spec = &unit, .after = { GP_RES_PACKAGES });
 }
 
 static void add_helpers(struct gp_ctx *ctx, struct gp_plan *plan)
@@ -241,7 +204,7 @@ int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 	GP_TRY(gp_provision_baseline(ctx, plan, host, err));
 	GP_TRY(gp_provision_redis(ctx, plan, host, err));
 	add_postgres(ctx, plan);
-	add_caddy(ctx, plan);
+	gp_provision_caddy(ctx, plan, host);
 	add_helpers(ctx, plan);
 	if (host->uv)
 		ADD(.type = &gp_uv_type, .name = gp_uv_folder(ctx), .spec = SPEC(struct gp_uv, .version = gp_uv_version),
@@ -252,9 +215,4 @@ int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 void gp_provision_reload_units(struct gp_ctx *ctx, struct gp_plan *plan)
 {
 	ADD(.type = &gp_handler_type, .name = GP_RES_RELOAD_UNITS, .spec = &handler_daemon_reload);
-}
-
-void gp_provision_reload_caddy(struct gp_ctx *ctx, struct gp_plan *plan)
-{
-	ADD(.type = &gp_handler_type, .name = GP_RES_RELOAD_CADDY, .spec = &handler_reload_caddy);
 }

@@ -10,6 +10,7 @@
 #include "ops/redisdb.h"
 #include "plan/types.h"
 #include "sys/account.h"
+#include "sys/caddy.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/proc.h"
@@ -334,6 +335,27 @@ static int add_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 
 	return add_rendered(ctx, plan, p->caddy_file, gp_data_site_caddy, vars, sizeof(vars) / sizeof(vars[0]),
 		(struct gp_resource){ .notify = GP_RES_RELOAD_CADDY, .after = { "/etc/caddy/sites-enabled" } }, 0644, check_caddy, err);
+}
+
+/* Looked at here, not by the plan: a neighbour's file that Caddy refuses must not end this provision. The site says so when it is asked. */
+int gp_provision_neighbour(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, struct gp_error *err)
+{
+	struct gp_paths *p = SPEC(struct gp_paths, 0);
+	size_t before = plan->n;
+	const struct gp_file *file;
+	const char *is = NULL;
+	struct gp_account caddy;
+
+	*p = gp_site_paths(ctx, site->slug);
+	if (!gp_fs_exists(p->state))
+		return 0;
+	GP_TRY(add_caddy(ctx, plan, site, p, err));
+	file = plan->v[before].spec;
+	if (gp_fs_read_nofollow(ctx->arena, p->caddy_file, 1 << 20, &is, NULL, NULL) == 1 && gp_streq(is, file->content))
+		return 0;
+	if (gp_account_find(ctx->arena, "caddy", &caddy, NULL) != 1 || gp_caddy_validate(ctx->arena, 0, file->content, NULL) < 0)
+		plan->n = before;
+	return 0;
 }
 
 int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site, bool apply,

@@ -210,6 +210,51 @@ struct gp_uv {
 };
 extern const struct gp_resource_type gp_uv_type;
 
+/* TCP ports that a unit will need when it starts: taken by somebody else, they are an error that names who. Nothing to apply. */
+struct gp_ports {
+	const char *unit;
+	const uint16_t *tcp;
+	size_t n;
+};
+extern const struct gp_resource_type gp_ports_type;
+/* The same question at once, whether the unit `but` runs or not; what it holds itself is its own. Walks /proc. */
+int gp_ports_free(struct gp_ctx *ctx, const uint16_t *ports, size_t n, const char *but, struct gp_error *err);
+
+/* Something that is only looked at: adds what needs somebody's attention ('!'). Its name says what was looked at. */
+struct gp_attention {
+	int (*look)(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err);
+};
+extern const struct gp_resource_type gp_attention_type;
+
+/* A global option in a Caddyfile. Its name is the path. One that is there with another value stays, and is reported. */
+struct gp_caddy_option {
+	const char *option, *value;
+	const char *why; /* what the other value means */
+};
+extern const struct gp_resource_type gp_caddy_option_type;
+
+/*
+ * A package repository of somebody else: its key, whose fingerprint is pinned, and the file that names it to apt. Its name is that file's
+ * path. It is put in place only once apt has read the repository by it. key_url NULL: neither file should be there.
+ */
+struct gp_apt_source {
+	const char *label;       /* whose it is, in words */
+	const char *uri, *suite, *component;
+	const char *key_url, *fingerprint, *key_path;
+};
+extern const struct gp_resource_type gp_apt_source_type;
+
+/* How the names of the lists that apt keeps of it begin, in /var/lib/apt/lists. */
+const char *gp_apt_list_name(struct gp_arena *arena, const struct gp_apt_source *source);
+
+/* A package in a version that this repository has. Its name is the package's. */
+struct gp_apt_package {
+	const struct gp_apt_source *source;
+	const char *source_path;
+	int (*before)(struct gp_ctx *ctx, struct gp_error *err); /* may refuse to have an installed package replaced; NULL: nothing does */
+};
+extern const struct gp_resource_type gp_apt_package_type;
+
 /* An SSH key pair for a user, made if there is none. Its name is the private key's path. */
 struct gp_ssh_key {
 	const char *user;

@@ -78,21 +78,28 @@ static void read_stanza(struct gp_arena *arena, struct gp_pkg_db *db, const char
 		add_provides(arena, &db->installed, provides, provides_len);
 }
 
-int gp_pkg_open(struct gp_arena *arena, struct gp_pkg_db **ret, struct gp_error *err)
+static int read_status(struct gp_arena *arena, const char **ret, size_t *ret_len, struct gp_error *err)
 {
-	GP_AUTO_ARENA file = gp_arena_new();
-	const char *path = secure_getenv("GP_DPKG_STATUS"), *text = NULL;
-	struct gp_pkg_db *db = gp_alloc(arena, sizeof(*db));
-	size_t len = 0;
+	const char *path = secure_getenv("GP_DPKG_STATUS");
 	int found;
 
 	if (!path)
 		path = "/var/lib/dpkg/status";
-	GP_TRY(found = gp_fs_read(file, path, STATUS_MAX, &text, &len, err));
-	if (!found) {
-		gp_fail(err, GP_E_FAILED, "%s is missing: this is no Debian or Ubuntu host", path);
-		return gp_hint(err, "goldpath serves Debian 12 and newer and Ubuntu 22.04 and newer");
-	}
+	GP_TRY(found = gp_fs_read(arena, path, STATUS_MAX, ret, ret_len, err));
+	if (found)
+		return 0;
+	gp_fail(err, GP_E_FAILED, "%s is missing: this is no Debian or Ubuntu host", path);
+	return gp_hint(err, "goldpath serves Debian 12 and newer and Ubuntu 22.04 and newer");
+}
+
+int gp_pkg_open(struct gp_arena *arena, struct gp_pkg_db **ret, struct gp_error *err)
+{
+	GP_AUTO_ARENA file = gp_arena_new();
+	struct gp_pkg_db *db = gp_alloc(arena, sizeof(*db));
+	const char *text = NULL;
+	size_t len = 0;
+
+	GP_TRY(read_status(file, &text, &len, err));
 	for (const char *p = text, *end = text + len; p < end;) {
 		const char *gap = memmem(p, (size_t)(end - p), "\n\n", 2);
 		const char *stop = gap ? gap + 1 : end;
@@ -114,6 +121,26 @@ bool gp_pkg_installed(const struct gp_pkg_db *db, const char *name)
 const char *gp_pkg_broken(const struct gp_pkg_db *db)
 {
 	return db->broken;
+}
+
+int gp_pkg_version(struct gp_arena *arena, const char *name, const char **ret, struct gp_error *err)
+{
+	GP_AUTO_ARENA file = gp_arena_new();
+	const char *text = NULL, *head = gp_sprintf(file, "\nPackage: %s\n", name), *stanza, *end, *version;
+	size_t len = 0;
+
+	*ret = NULL;
+	GP_TRY(read_status(file, &text, &len, err));
+	text = gp_sprintf(file, "\n%s", text);
+	stanza = strstr(text, head);
+	if (!stanza)
+		return 0;
+	end = strstr(stanza + 1, "\n\n");
+	stanza = end ? gp_strndup(file, stanza, (size_t)(end - stanza)) : stanza;
+	version = strstr(stanza, "\nVersion: ");
+	if (version && strstr(stanza, " ok installed"))
+		*ret = gp_strndup(arena, version + strlen("\nVersion: "), strcspn(version + strlen("\nVersion: "), "\n"));
+	return 0;
 }
 
 /* What was said while the lists were updated, so that a package that is missing for it can be explained. */
@@ -227,4 +254,23 @@ int gp_pkg_install(struct gp_ctx *ctx, const struct gp_strv *names, struct gp_er
 	GP_TRY(update(&run, err));
 	GP_TRY_TO(err, apt(&run, &args, NULL, err), "install packages");
 	return 0;
+}
+
+int gp_pkg_update_from(struct gp_ctx *ctx, const char *sources_path, struct gp_error *err)
+{
+	struct apt_run run = { .ctx = ctx };
+	struct gp_strv args = { 0 };
+
+	gp_strv_add(ctx->arena, &args, "update");
+	gp_strv_add(ctx->arena, &args, gp_sprintf(ctx->arena, "-oDir::Etc::sourcelist=%s", sources_path));
+	gp_strv_add(ctx->arena, &args, "-oDir::Etc::sourceparts=/dev/null");
+	gp_strv_add(ctx->arena, &args, "-oAPT::Get::List-Cleanup=0");    /* the lists of the others stay */
+	gp_strv_add(ctx->arena, &args, "-oAPT::Update::Error-Mode=any"); /* else a server that is down is a warning */
+	return apt(&run, &args, NULL, err);
+}
+
+int gp_pkg_check_sources(struct gp_ctx *ctx, const char *sources_path, struct gp_error *err)
+{
+	return gp_proc_must(&(struct gp_proc){
+		.argv = GP_ARGV("apt-get", "indextargets", gp_sprintf(ctx->arena, "-oDir::Etc::sourcelist=%s", sources_path)) }, NULL, err);
 }

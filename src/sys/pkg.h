@@ -25,4 +25,12 @@ int gp_pkg_repair(struct gp_ctx *ctx, struct gp_error *err);
  * Updates the lists first when a name is unknown or the lists are older than a day; a source that does not answer is told of. */
 int gp_pkg_install(struct gp_ctx *ctx, const struct gp_strv *names, struct gp_error *err);
 
+/* The installed version of one package; NULL: it is not (fully) installed. */
+int gp_pkg_version(struct gp_arena *arena, const char *name, const char **ret, struct gp_error *err);
+
+/* apt-get update for the repositories in this file alone (its name ends in .sources); one that cannot be read is an error. */
+int gp_pkg_update_from(struct gp_ctx *ctx, const char *sources_path, struct gp_error *err);
+/* Would apt take this file beside those in /etc/apt/sources.list.d? Asks no server. */
+int gp_pkg_check_sources(struct gp_ctx *ctx, const char *sources_path, struct gp_error *err);
+
 #endif

@@ -409,7 +409,7 @@ class BadInput(unittest.TestCase):
                 self.says(self.host.goldpath('provision', 'two', rc=None), CONFIG, 'both want the name', 'two.yaml|acme')
             finally:
                 self.host.sh(f'rm {sites}/two.yaml')
-        for slug in ('bin', 'host', 'pending', 'redis-databases', 'uv'):
+        for slug in ('bin', 'caddy', 'host', 'pending', 'redis-databases', 'uv'):
             with self.subTest(slug):
                 self.says(self.host.goldpath('init', slug, '--domain', 'x.test', '--repo', '/srv/x', rc=None), CONFIG,
                           'a name that goldpath uses itself')

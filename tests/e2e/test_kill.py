@@ -110,7 +110,8 @@ class Provision(unittest.TestCase):
     # What is waited for, and how much longer. In the order of the plan: each run goes on where the one before was cut off.
     points = (('', 0.0), ('', 1.5), ('', 5), ('', 9), ('', 12), ('packages', 0.0), ('user deploy', 0.0), ('redis.conf', 0.0),
               ('Caddyfile', 0.0), ('deploy.sh', 0.8), ('uv ', 0.0), ('allow 22', 0.0), ('allow 443', 0.05), ('user sum-', 0.0),
-              ('environment', 0.0), ('database role', 0.0), ('gunicorn.service', 0.0), ('sites-enabled/sum-', 0.0), ('daemon-reload', 0.0))
+              ('environment', 0.0), ('database role', 0.0), ('gunicorn.service', 0.0), ('sites-enabled/sum-', 0.0), ('daemon-reload', 0.0),
+              ('run/caddy', 0.0), ('option in', 0.0), ('reload caddy', 0.0))
 
     def killed(self, host, pattern, delay):
         """A provision killed a little after it has said something (nothing: after its start): None, or how it ended before that."""

@@ -57,6 +57,22 @@ static void test_ref(void **state)
 			"a.lock/b"));
 }
 
+static void test_weburl(void **state)
+{
+	(void)state;
+	check(GP_NAME_weburl, NAMES("https://example.com", "https://example.com/a/b", "http://127.0.0.1:8099/x", "http://[::1]/x"),
+		NAMES("", "example.com", "ftp://example.com", "file:///x", "/x", "ssh://host/x", "https://", "https://user@host/x",
+			"https://a b/x", "https://a/x\nSuites: y", "https://a/\"x", "HTTPS://a/x"));
+}
+
+static void test_fingerprint(void **state)
+{
+	(void)state;
+	check(GP_NAME_fingerprint, NAMES("65760C51EDEA2017CEA2CA15155B6D79CA56EA34", "65760c51edea2017cea2ca15155b6d79ca56ea34"),
+		NAMES("", "65760C51EDEA2017CEA2CA15155B6D79CA56EA3", "65760C51EDEA2017CEA2CA15155B6D79CA56EA344", "155B6D79CA56EA34",
+			"6576 0C51 EDEA 2017 CEA2 CA15 155B 6D79", "0x5760C51EDEA2017CEA2CA15155B6D79CA56EA3", "G5760C51EDEA2017CEA2CA15155B6D79CA56EA34"));
+}
+
 static void test_repo(void **state)
 {
 	(void)state;
@@ -264,6 +280,8 @@ int main(void)
 		cmocka_unit_test(test_domain),
 		cmocka_unit_test(test_ref),
 		cmocka_unit_test(test_repo),
+		cmocka_unit_test(test_weburl),
+		cmocka_unit_test(test_fingerprint),
 		cmocka_unit_test(test_python_names),
 		cmocka_unit_test(test_port),
 		cmocka_unit_test(test_system_names),

@@ -51,6 +51,7 @@ static void test_defaults(void **state)
 		assert_string_equal(gp_root_logins[host.ssh.root_login], "prohibit-password");
 		assert_int_equal(host.ssh.passwords, GP_PASSWORDS_AUTO);
 		assert_int_equal(host.ssh.authorized_keys.n, 0);
+		assert_int_equal(host.caddy, GP_CADDY_DISTRIBUTION);
 	}
 }
 
@@ -84,6 +85,23 @@ static void test_set(void **state)
 	assert_string_equal(gp_root_logins[host.ssh.root_login], "no");
 	assert_int_equal(host.ssh.passwords, GP_PASSWORDS_ON);
 	assert_string_equal(host.ssh.authorized_keys.v[0], ED25519 " a b");
+}
+
+static void test_caddy(void **state)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct gp_host host;
+	struct gp_error err = { 0 };
+
+	(void)state;
+	assert_int_equal(load(arena, "caddy: official\n", &host, &err), 0);
+	assert_int_equal(host.caddy, GP_CADDY_OFFICIAL);
+	assert_int_equal(load(arena, "caddy: {repository: \"https://m.example/deb\", key: \"https://m.example/k.asc\",\n"
+		"  fingerprint: 65760c51EDEA2017CEA2CA15155B6D79CA56EA34}\n", &host, &err), 0);
+	assert_int_equal(host.caddy, GP_CADDY_REPOSITORY);
+	assert_string_equal(host.caddy_repository.uri, "https://m.example/deb");
+	assert_string_equal(host.caddy_repository.key, "https://m.example/k.asc");
+	assert_string_equal(host.caddy_repository.fingerprint, "65760c51EDEA2017CEA2CA15155B6D79CA56EA34");
 }
 
 static void test_refused(void **state)
@@ -133,6 +151,11 @@ static void test_refused(void **state)
 		{ "ssh: {authorized_keys: " ED25519 "}", "a list" },
 		{ "ssh: {authorized_keys: [ssh-ed25519 AAAA me]}", "no valid sshkey" },
 		{ "ssh: {port: 22}", "unknown key 'port' in ssh" },
+		{ "caddy: nginx", "one of: distribution, official, or a mapping" },
+		{ "caddy: repository", "one of" },
+		{ "caddy: {repository: \"https://m/deb\", key: \"https://m/k\"}", "fingerprint" },
+		{ "caddy: {repository: \"/srv/deb\", key: \"https://m/k\", fingerprint: 65760C51EDEA2017CEA2CA15155B6D79CA56EA34}", "no valid weburl" },
+		{ "caddy: {repository: \"https://m/deb\", key: \"https://m/k\", fingerprint: CA56EA34}", "no valid fingerprint" },
 		{ "domain: example.com", "unknown key 'domain'" },
 	};
 	GP_AUTO_ARENA arena = gp_arena_new();
@@ -168,6 +191,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_defaults, scratch_begin, scratch_end),
 		cmocka_unit_test_setup_teardown(test_set, scratch_begin, scratch_end),
+		cmocka_unit_test_setup_teardown(test_caddy, scratch_begin, scratch_end),
 		cmocka_unit_test_setup_teardown(test_refused, scratch_begin, scratch_end),
 		cmocka_unit_test_setup_teardown(test_hint, scratch_begin, scratch_end),
 	};

@@ -44,6 +44,7 @@ static void test_each_key(void **state)
 		const char *more, *was, *is;
 	} cases[] = {
 		{ "aliases: [www.acme.example, acme.org]", "| 0|", "|www.acme.example,acme.org 0|" },
+		{ "aliases: [WWW.Acme.Example]", "| 0|", "|www.acme.example 0|" }, /* Caddy's file and ALLOWED_HOSTS are compared as text */
 		{ "aliases_serve: true", "| 0|", "| 1|" },
 		{ "ref: release/1.2", "|main|", "|release/1.2|" },
 		{ "ref: 0123456", "|main|", "|0123456|" },

@@ -41,6 +41,24 @@ static struct gp_pkg_db *open_text(struct gp_arena *arena, const char *text)
 	return db;
 }
 
+static void test_version(void **state)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	const char *version;
+	struct gp_error err = { 0 };
+
+	(void)state;
+	put(at("status"), fixture);
+	setenv("GP_DPKG_STATUS", at("status"), 1);
+	assert_int_equal(gp_pkg_version(arena, "caddy", &version, &err), 0);
+	assert_string_equal(version, "2.6.2-5");
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(gp_pkg_version(arena, (const char *const[]){ "removed", "no-status", "cadd", "not-a-field" }[i], &version, &err), 0);
+		assert_null(version);
+	}
+	unsetenv("GP_DPKG_STATUS");
+}
+
 static void test_installed(void **state)
 {
 	static const char *const yes[] = { "caddy", "httpd", "httpd-cgi", "held", "leaving", "libc6", "mta", "mail-transport-agent",
@@ -162,6 +180,7 @@ static void test_this_host(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_version, scratch_begin, scratch_end),
 		cmocka_unit_test_setup_teardown(test_installed, scratch_begin, scratch_end),
 		cmocka_unit_test_setup_teardown(test_broken, scratch_begin, scratch_end),
 		cmocka_unit_test_setup_teardown(test_strange_files, scratch_begin, scratch_end),

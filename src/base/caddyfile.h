@@ -1,0 +1,16 @@
+/* The few things that goldpath has to know of a Caddyfile, which is somebody else's: its global options, and the line that imports the sites. */
+#ifndef GP_BASE_CADDYFILE_H
+#define GP_BASE_CADDYFILE_H
+
+struct gp_arena;
+
+/* The value of a global option: the rest of its line, trimmed; NULL where it is not set. */
+const char *gp_caddyfile_option(struct gp_arena *arena, const char *text, const char *name);
+
+/* The text with one more global option, in the block that is there or in a new one at the top. */
+const char *gp_caddyfile_with_option(struct gp_arena *arena, const char *text, const char *name, const char *value);
+
+/* The text with other lines in the place of one line; NULL where there is no such line. */
+const char *gp_caddyfile_replace_line(struct gp_arena *arena, const char *text, const char *line, const char *by);
+
+#endif
