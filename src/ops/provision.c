@@ -6,9 +6,11 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "ops/paths.h"
 #include "ops/sites.h"
 #include "sys/ctx.h"
 #include "sys/lock.h"
+#include "sys/net.h"
 #include "sys/sshd.h"
 #include "sys/unit.h"
 
@@ -70,6 +72,33 @@ static void tell_restarts(struct gp_ctx *ctx, const struct gp_changes *changes)
 					(int)strcspn(changes->v[i].what, ":"), changes->v[i].what);
 }
 
+static bool changes_file(const struct gp_changes *changes, const char *path)
+{
+	for (size_t i = 0; i < changes->n; i++)
+		if (gp_starts_with(changes->v[i].what, "file ") && gp_starts_with(changes->v[i].what + strlen("file "), path))
+			return true;
+	return false;
+}
+
+/* Caddy gets a certificate only for a name that leads here. Asked when the site's names may have changed: a look-up takes its time. */
+static void tell_dns(struct gp_ctx *ctx, const struct gp_site *site, const struct gp_changes *changes)
+{
+	const struct gp_paths paths = gp_site_paths(ctx, site->slug);
+	struct gp_strv addresses;
+
+	if (site->tls != GP_TLS_AUTO || !changes_file(changes, paths.caddy_file) ||
+		gp_net_resolve(ctx->arena, site->domain, &addresses, NULL) < 0)
+		return;
+	if (addresses.n == 0)
+		gp_tell_warn(ctx, "%s does not resolve: Caddy gets no certificate for it until its DNS leads to this host", site->domain);
+	for (size_t i = 0; i < addresses.n; i++)
+		if (gp_net_is_ours(addresses.v[i]))
+			return;
+	if (addresses.n)
+		gp_tell_note(ctx, "%s leads to %s, which is no address of this host's own: right behind a NAT or a proxy, else wrong", site->domain,
+			gp_strv_join(ctx->arena, &addresses, ", "));
+}
+
 int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, struct gp_changes *ret, struct gp_error *err)
 {
 	GP_AUTO_LOCK lock = { .fd = -1 };
@@ -87,5 +116,7 @@ int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, str
 	GP_TRY(gp_plan_run(ctx, &plan, request->apply, request->only, ret, err));
 	if (request->apply)
 		tell_restarts(ctx, ret);
+	for (size_t i = 0; i < sites.asked; i++)
+		tell_dns(ctx, &sites.v[i], ret);
 	return request->apply ? gp_sites_check(&sites, err) : 0;
 }

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,9 @@
 #include "base/parse.h"
 #include "base/str.h"
 #include "sys/net_diag.h"
+#include "sys/proc.h"
+
+enum { RESOLVE_TIMEOUT_MS = 5000 };
 
 struct entry {
 	struct gp_listener listener; /* first: what is sorted and copied out */
@@ -259,18 +263,43 @@ int gp_net_listeners(struct gp_arena *arena, bool with_owner, struct gp_listener
 	return 0;
 }
 
-int gp_net_resolve(struct gp_arena *arena, const char *host, const char **ret)
+int gp_net_resolve(struct gp_arena *arena, const char *host, struct gp_strv *ret, struct gp_error *err)
 {
-	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *list = NULL;
-	struct gp_strv found = { 0 };
+	GP_AUTO_RESULT result = { 0 };
+	struct gp_strv lines;
+
+	*ret = (struct gp_strv){ 0 };
+	GP_TRY(gp_proc_run(&(struct gp_proc){ .argv = GP_ARGV("getent", "ahosts", host), .timeout_ms = RESOLVE_TIMEOUT_MS }, &result, err));
+	lines = gp_lines(arena, gp_buf_str(&result.out));
+	for (size_t i = 0; i < lines.n; i++) {
+		struct gp_strv words = gp_words(arena, lines.v[i]); /* 127.0.0.1 STREAM localhost */
+
+		if (words.n && !gp_strv_has(ret, words.v[0]))
+			gp_strv_add(arena, ret, words.v[0]);
+	}
+	return 0;
+}
+
+static void free_addresses(struct ifaddrs **list)
+{
+	if (*list)
+		freeifaddrs(*list);
+}
+
+bool gp_net_is_ours(const char *address)
+{
+	__attribute__((cleanup(free_addresses))) struct ifaddrs *list = NULL;
 	char text[NI_MAXHOST];
 
-	if (getaddrinfo(host, NULL, &hints, &list) == 0) {
-		for (const struct addrinfo *a = list; a; a = a->ai_next)
-			if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text), NULL, 0, NI_NUMERICHOST) == 0 && !gp_strv_has(&found, text))
-				gp_strv_add(arena, &found, gp_strdup(arena, text));
-		freeaddrinfo(list);
+	if (getifaddrs(&list) < 0)
+		return false;
+	for (const struct ifaddrs *a = list; a; a = a->ifa_next) {
+		bool v6 = a->ifa_addr && a->ifa_addr->sa_family == AF_INET6;
+		socklen_t size = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+
+		if (a->ifa_addr && (v6 || a->ifa_addr->sa_family == AF_INET) &&
+			getnameinfo(a->ifa_addr, size, text, sizeof(text), NULL, 0, NI_NUMERICHOST) == 0 && gp_streq(text, address))
+			return true;
 	}
-	*ret = gp_strv_join(arena, &found, ", ");
-	return found.n > 0;
+	return false;
 }

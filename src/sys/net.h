@@ -22,7 +22,12 @@ struct gp_listener {
 /* Every TCP socket in LISTEN, IPv4 and IPv6. with_owner: find the process behind each (walks /proc). Sorted by port, then address. */
 int gp_net_listeners(struct gp_arena *arena, bool with_owner, struct gp_listener **ret, size_t *ret_n, struct gp_error *err);
 
-/* Does a host name resolve (getaddrinfo)? The addresses as text, "" where not. Blocks as long as the resolver does. */
-int gp_net_resolve(struct gp_arena *arena, const char *host, const char **ret);
+/* The addresses that a name leads to, none where it leads nowhere. By getent(1), as a process: the resolver's own functions wait as long as
+ * they like, and here it is 5 s at most. An error is that it could not be asked. */
+struct gp_strv;
+int gp_net_resolve(struct gp_arena *arena, const char *host, struct gp_strv *ret, struct gp_error *err);
+
+/* Is that one of this host's own addresses, as inet_ntop writes it? */
+bool gp_net_is_ours(const char *address);
 
 #endif

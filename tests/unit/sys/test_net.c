@@ -20,6 +20,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/str.h"
 #include "sys/net.h"
 
 /* A listening socket on that address and a free port; -1 where the host has no such address (no IPv6). */
@@ -156,20 +157,35 @@ static void test_many(void **state)
 		close(fds[i]);
 }
 
+static const char *resolved(struct gp_arena *arena, const char *host)
+{
+	struct gp_error err = { 0 };
+	struct gp_strv addresses;
+
+	if (gp_net_resolve(arena, host, &addresses, &err) < 0)
+		fail_msg("%s", err.msg);
+	return gp_strv_join(arena, &addresses, " ");
+}
+
 static void test_resolve(void **state)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
-	const char *addresses;
 
 	(void)state;
-	assert_int_equal(gp_net_resolve(arena, "127.0.0.1", &addresses), 1);
-	assert_string_equal(addresses, "127.0.0.1");
-	assert_int_equal(gp_net_resolve(arena, "::1", &addresses), 1);
-	assert_string_equal(addresses, "::1");
-	assert_int_equal(gp_net_resolve(arena, "localhost", &addresses), 1);
-	assert_non_null(strstr(addresses, "1"));
-	assert_int_equal(gp_net_resolve(arena, "no such host", &addresses), 0);
-	assert_string_equal(addresses, "");
+	assert_string_equal(resolved(arena, "127.0.0.1"), "127.0.0.1");
+	assert_string_equal(resolved(arena, "::1"), "::1");
+	assert_non_null(strstr(resolved(arena, "localhost"), "1"));
+	assert_string_equal(resolved(arena, "no such host"), "");
+	assert_string_equal(resolved(arena, "name.invalid"), "");
+}
+
+static void test_is_ours(void **state)
+{
+	(void)state;
+	assert_true(gp_net_is_ours("127.0.0.1"));
+	assert_false(gp_net_is_ours("192.0.2.1")); /* RFC 5737: nobody's */
+	assert_false(gp_net_is_ours("0.0.0.0"));
+	assert_false(gp_net_is_ours(""));
 }
 
 /* From here on the kernel has no sock_diag for this process, like one that was built without it. */
@@ -201,7 +217,12 @@ int main(void)
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_resolve),
 	};
+	const struct CMUnitTest alone[] = {
+		cmocka_unit_test(test_is_ours),
+	};
 	int failed = cmocka_run_group_tests_name("net, by sock_diag", tests, NULL, NULL);
+
+	failed += cmocka_run_group_tests_name("net, addresses", alone, NULL, NULL);
 
 	forbid_netlink();
 	return failed + cmocka_run_group_tests_name("net, from proc", tests, NULL, NULL);
