@@ -7,7 +7,8 @@
 #include "sys/journal.h"
 #include "sys/unit.h"
 
-enum { JOB_TIMEOUT_MS = 120000 };
+/* A unit's own TimeoutStopSec= is 120 s at most; after that systemd kills it. */
+enum { JOB_TIMEOUT_MS = 120000, STOP_TIMEOUT_MS = 150000 };
 
 static int look(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_unit_state *ret, struct gp_bus **ret_bus,
 	struct gp_error *err)
@@ -46,6 +47,12 @@ static bool is_enabled(const struct gp_unit_state *state)
 		gp_streq(state->file, "generated") || gp_streq(state->file, "indirect");
 }
 
+/* Nothing of it is left: no process, no file, no memory of a failure. */
+static bool is_gone(struct gp_ctx *ctx, const char *unit, const struct gp_unit_state *state)
+{
+	return gp_streq(state->active, "inactive") && !gp_fs_exists(unit_path(ctx, unit));
+}
+
 static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
 {
 	const struct gp_unit *spec = resource->spec;
@@ -54,7 +61,7 @@ static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 
 	GP_TRY(look(ctx, resource, &state, &bus, err));
 	if (!spec->present) {
-		if (runs(&state) || gp_fs_exists(unit_path(ctx, resource->name)))
+		if (!is_gone(ctx, resource->name, &state))
 			gp_change_add(ctx, changes, '-', resource, "%s", "");
 		return 0;
 	}
@@ -67,14 +74,14 @@ static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 
 static int take_away(struct gp_ctx *ctx, struct gp_bus *bus, const char *unit, const struct gp_unit_state *state, struct gp_error *err)
 {
-	if (runs(state))
-		GP_TRY(gp_unit_run(bus, unit, GP_UNIT_STOP, JOB_TIMEOUT_MS, err));
+	if (!gp_streq(state->active, "inactive") && !gp_streq(state->active, "failed"))
+		GP_TRY(gp_unit_run(bus, unit, GP_UNIT_STOP, STOP_TIMEOUT_MS, err));
 	if (gp_fs_exists(unit_path(ctx, unit))) {
 		GP_TRY(gp_unit_disable(bus, unit, err));
 		GP_TRY(gp_fs_remove(unit_path(ctx, unit), err));
 		GP_TRY(gp_unit_daemon_reload(bus, err));
 	}
-	return 0;
+	return gp_unit_reset_failed(bus, unit, err);
 }
 
 static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
