@@ -15,6 +15,7 @@
 enum { REDIS_PORT = 6379, ROOM_LEAST = 16 << 20 };
 
 #define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
+#define UNITS(r) { (r)->paths.gunicorn_socket, (r)->paths.gunicorn, (r)->paths.celery }
 #define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
 
 static const char *in_backup(struct gp_ctx *ctx, const struct gp_removal *r, const char *name)
@@ -111,12 +112,26 @@ static void add_dump(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_r
 				.work = gp_sprintf(ctx->arena, "%s/.dump-%s", GP_REMOVED_DIR, r->slug)));
 }
 
+/* What an administrator has written for the units. */
+static void add_drop_in_copies(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_removal *r)
+{
+	const char *const units[] = UNITS(r);
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		const char *folder = gp_sprintf(ctx->arena, "/etc/systemd/system/%s.d", units[i]);
+
+		if (gp_fs_exists(folder))
+			add_copy(ctx, plan, folder, in_backup(ctx, r, gp_sprintf(ctx->arena, "%s.d", units[i])), false);
+	}
+}
+
 int gp_remove_plan_keep(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_removal *r, bool apply, struct gp_error *err)
 {
 	/* User postgres passes through the outer folder to the one that it writes the dump in, and lists nothing. */
 	static const struct gp_folder outer = { .owner = "root", .group = "root", .mode = 0711 };
 	static const struct gp_folder inner = { .owner = "root", .group = "root", .mode = 0700 };
 	struct gp_kept *kept;
+	bool moved = false; /* something of it is on another filesystem */
 	size_t n;
 
 	GP_TRY(list_kept(ctx, r, &kept, &n, err));
@@ -129,14 +144,16 @@ int gp_remove_plan_keep(struct gp_ctx *ctx, struct gp_plan *plan, const struct g
 	if (!r->begun || !gp_fs_exists(in_backup(ctx, r, "state")))
 		add_copy(ctx, plan, r->paths.state, in_backup(ctx, r, "state"), false);
 	add_dump(ctx, plan, r, false);
+	add_drop_in_copies(ctx, plan, r);
 	if (n)
 		ADD(.type = &gp_folder_type, .name = in_backup(ctx, r, "site"), .spec = &inner);
-	for (size_t i = 0; i < n; i++) {
-		if (!is_elsewhere(ctx, kept[i].from))
-			continue;
+	for (size_t i = 0; i < n && !moved; i++)
+		moved = is_elsewhere(ctx, kept[i].from);
+	if (moved)
 		ADD(.type = &gp_folder_type, .name = in_backup(ctx, r, "part"), .spec = &inner);
-		add_copy(ctx, plan, kept[i].from, kept[i].part, false);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (is_elsewhere(ctx, kept[i].from))
+			add_copy(ctx, plan, kept[i].from, kept[i].part, false);
 	return 0;
 }
 
@@ -241,7 +258,7 @@ static void add_rest(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_r
 
 int gp_remove_plan_take(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_removal *r, bool apply, struct gp_error *err)
 {
-	const char *const units[] = { r->paths.gunicorn_socket, r->paths.gunicorn, r->paths.celery };
+	const char *const units[] = UNITS(r);
 
 	add_caddy(ctx, plan, r);
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)

@@ -62,7 +62,7 @@ static int same(const struct gp_kept *spec, const char *copy, bool *ret, struct 
 }
 
 /* Something may still be writing there: then once more. */
-static int copy_checked(const struct gp_kept *spec, const char *to, struct gp_error *err)
+static int copy_checked(struct gp_ctx *ctx, const struct gp_kept *spec, const char *to, struct gp_error *err)
 {
 	for (int i = 0; i < TRIES; i++) {
 		bool is;
@@ -73,7 +73,7 @@ static int copy_checked(const struct gp_kept *spec, const char *to, struct gp_er
 			.timeout_ms = COPY_TIMEOUT_MS }, NULL, err));
 		GP_TRY(same(spec, to, &is, err));
 		if (is)
-			return gp_tree_sync(to, err);
+			return gp_tree_sync(parent_of(ctx, to), err);
 	}
 	return gp_fail(err, GP_E_FAILED, "the copy of %s at %s is not the same: something goes on writing there", spec->from, to);
 }
@@ -106,7 +106,7 @@ static int copy_apply(struct gp_ctx *ctx, const struct gp_resource *resource, st
 	const struct gp_kept *spec = resource->spec;
 	const char *part = gp_sprintf(ctx->arena, "%s.new", spec->to);
 
-	GP_TRY(copy_checked(spec, part, err));
+	GP_TRY(copy_checked(ctx, spec, part, err));
 	GP_TRY(gp_fs_remove(spec->to, err));
 	return put_in_place(ctx, part, spec->to, err);
 }
@@ -151,7 +151,7 @@ static int move_apply(struct gp_ctx *ctx, const struct gp_resource *resource, st
 	/* What was copied while the site still ran is good if nothing came since. */
 	GP_TRY(same(spec, spec->part, &is, err));
 	if (!is)
-		GP_TRY(copy_checked(spec, spec->part, err));
+		GP_TRY(copy_checked(ctx, spec, spec->part, err));
 	GP_TRY(put_in_place(ctx, spec->part, to, err));
 	return gp_fs_remove(spec->from, err);
 }

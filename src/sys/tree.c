@@ -119,7 +119,7 @@ int gp_tree_mounts(struct gp_arena *arena, const char *path, struct gp_strv *ret
 
 int gp_tree_sync(const char *path, struct gp_error *err)
 {
-	GP_AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	GP_AUTO_FD fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return fd < 0 || syncfs(fd) < 0 ? gp_fail_errno(err, errno, "sync the filesystem of %s", path) : 0;
 }

@@ -22,7 +22,7 @@ int gp_tree_mounts(struct gp_arena *arena, const char *path, struct gp_strv *ret
 /* The same from the text of /proc/self/mountinfo (proc(5)). */
 void gp_tree_mounts_in(struct gp_arena *arena, const char *mountinfo, const char *path, struct gp_strv *ret);
 
-/* Everything written to the filesystem that holds path is on disk. */
+/* Everything written to the filesystem of that folder is on disk. */
 int gp_tree_sync(const char *path, struct gp_error *err);
 
 #endif
