@@ -39,6 +39,8 @@ int gp_provision_baseline(struct gp_ctx *ctx, struct gp_plan *plan, const struct
 void gp_provision_ssh(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_sshd *sshd);
 /* The states of a site's units, once systemd has read their files. */
 void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site);
+/* The handler by which Caddy takes what has changed in its files. */
+void gp_provision_reload_caddy(struct gp_ctx *ctx, struct gp_plan *plan);
 /* The handler that runs once, after all unit files. */
 void gp_provision_reload_units(struct gp_ctx *ctx, struct gp_plan *plan);
 

@@ -70,7 +70,7 @@ static void add_upgrades(struct gp_ctx *ctx, struct gp_plan *plan, const struct 
 	static const char path[] = "/etc/apt/apt.conf.d/80goldpath-upgrades";
 
 	if (host->upgrades == GP_UPGRADES_OFF) {
-		ADD(.type = &gp_absent_type, .name = path);
+		ADD(.type = &gp_absent_file_type, .name = path);
 		return;
 	}
 	ADD(.type = &gp_file_type, .name = path, .spec = &conf, .after = { GP_RES_PACKAGES });
@@ -116,7 +116,7 @@ static void add_sysctl(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp
 	GP_AUTO_BUF text = { 0 };
 
 	if (!host->sysctl.n) {
-		ADD(.type = &gp_absent_type, .name = path);
+		ADD(.type = &gp_absent_file_type, .name = path);
 		return;
 	}
 	gp_buf_puts(&text, "# Written by goldpath, for `sysctl` in /etc/goldpath/host.yaml.\n");

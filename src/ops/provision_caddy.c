@@ -100,6 +100,13 @@ void gp_provision_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct g
 		.notify = GP_RES_RELOAD_UNITS);
 }
 
+void gp_provision_reload_caddy(struct gp_ctx *ctx, struct gp_plan *plan)
+{
+	static const struct gp_handler reload = { .run = gp_caddy_reload, .needed = gp_caddy_reload_needed };
+
+	ADD(.type = &gp_handler_type, .name = GP_RES_RELOAD_CADDY, .spec = &reload);
+}
+
 /*
  * Once systemd has read the drop-in and every site's file is there. Caddy 2.6.2, which Debian 12 and 13 and Ubuntu 24.04 have, knows no
  * CADDY_ADMIN: the option in the Caddyfile is understood by all, and moves the running server's API without a restart. The folder
@@ -114,7 +121,6 @@ void gp_provision_caddy_states(struct gp_ctx *ctx, struct gp_plan *plan, const s
 		.value = GP_CADDY_ADMIN,
 		.why = "then no site's code can change Caddy's configuration",
 	};
-	static const struct gp_handler reload = { .run = gp_caddy_reload, .needed = gp_caddy_reload_needed };
 	static const struct gp_handler restart = { .run = gp_caddy_restart };
 	static const struct gp_attention attention = { .look = gp_caddy_attention };
 	const char *package = host->caddy == GP_CADDY_DISTRIBUTION ? GP_RES_PACKAGES : GP_RES_CADDY;
@@ -123,6 +129,6 @@ void gp_provision_caddy_states(struct gp_ctx *ctx, struct gp_plan *plan, const s
 	ADD(.type = &gp_folder_type, .name = "/run/caddy", .spec = &run, .after = { package });
 	ADD(.type = &gp_caddy_option_type, .name = gp_caddyfile_path, .spec = &admin, .after = { package }, .notify = GP_RES_RELOAD_CADDY);
 	ADD(.type = &gp_handler_type, .name = GP_RES_RESTART_CADDY, .spec = &restart);
-	ADD(.type = &gp_handler_type, .name = GP_RES_RELOAD_CADDY, .spec = &reload);
+	gp_provision_reload_caddy(ctx, plan);
 	ADD(.type = &gp_attention_type, .name = "of Caddy", .spec = &attention);
 }

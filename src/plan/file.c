@@ -62,29 +62,6 @@ static int file_apply(struct gp_ctx *ctx, const struct gp_resource *resource, st
 
 const struct gp_resource_type gp_file_type = { .name = "file", .diff = file_diff, .fresh = file_fresh, .apply = file_apply };
 
-static int absent_diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
-{
-	struct stat st;
-	int there;
-
-	GP_TRY(there = gp_fs_lstat(resource->name, &st, err));
-	if (there && S_ISDIR(st.st_mode)) {
-		gp_fail(err, GP_E_REFUSED, "%s is a folder", resource->name);
-		return gp_hint(err, "goldpath takes files of its own away, and that is none: move it");
-	}
-	if (there)
-		gp_change_add(ctx, changes, '-', resource, "%s", "");
-	return 0;
-}
-
-static int absent_apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
-{
-	(void)ctx;
-	return gp_fs_remove(resource->name, err);
-}
-
-const struct gp_resource_type gp_absent_type = { .name = "file", .diff = absent_diff, .apply = absent_apply };
-
 static int read_lines(struct gp_ctx *ctx, const struct gp_resource *resource, const char **ret, bool *ret_has, struct gp_error *err)
 {
 	const struct gp_file_line *spec = resource->spec;

@@ -44,9 +44,6 @@ struct gp_file {
 };
 extern const struct gp_resource_type gp_file_type;
 
-/* A file of ours that a setting has turned off: it must not be there. Its name is the path; no spec. */
-extern const struct gp_resource_type gp_absent_type;
-
 /* A line that a file of somebody else's must have. Its name is the path. The file must exist. */
 struct gp_file_line {
 	const char *line;
@@ -281,6 +278,56 @@ struct gp_sshd_rules {
 extern const struct gp_resource_type gp_sshd_type;
 /* Let sshd read it; where it does not answer then, the former drop-in comes back. */
 extern const struct gp_handler gp_sshd_reload;
+
+/* What should not be there. A file or folder: its name is the path. spec NULL, or what the folder may hold when it goes. */
+struct gp_absent {
+	struct gp_strv known;
+};
+extern const struct gp_resource_type gp_absent_file_type, gp_absent_folder_type;
+
+/* A system user and the group of the same name, which is the resource's. One that is no system user stays. */
+extern const struct gp_resource_type gp_absent_user_type;
+
+/* A Redis database: emptied, then the line that gives it away is taken out of the record. */
+struct gp_absent_redis {
+	int port, number;
+	const char *record, *line;
+};
+extern const struct gp_resource_type gp_absent_redis_type;
+
+/* A database, which has a dump; a role, which owns nothing. */
+struct gp_absent_pg {
+	const char *name, *dump;
+	int port;
+};
+extern const struct gp_resource_type gp_absent_pg_database_type, gp_absent_pg_role_type;
+
+/* Something that is not touched; the spec is why, a text. */
+extern const struct gp_resource_type gp_left_alone_type;
+
+/* Free bytes at a path, which is its name. must: an error where there are less, else only told. */
+struct gp_room {
+	uint64_t bytes;
+	bool must;
+};
+extern const struct gp_resource_type gp_room_type;
+
+/* A file or tree that is copied to a place, or moved there. */
+struct gp_kept {
+	const char *from, *to;
+	const char *part; /* moved to another filesystem: where it is copied first */
+	bool follow;      /* copied: what a symlink leads to */
+};
+extern const struct gp_resource_type gp_copy_type, gp_move_type;
+
+/* A gzipped dump of a local database that has all that was written to it until now. */
+struct gp_dump {
+	const char *database, *path;
+	const char *work; /* a folder that user postgres writes it in; on the same filesystem */
+	int port;
+	bool again;       /* only where there is one already, and once nobody is connected any more */
+};
+extern const struct gp_resource_type gp_dump_type;
 
 /* Read `.env` as root from a folder that somebody else owns: no symlink is followed. 1 read, 0 not there, -1 error. Every secret in it
  * is added to ctx->secrets. */

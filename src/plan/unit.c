@@ -7,7 +7,8 @@
 #include "sys/journal.h"
 #include "sys/unit.h"
 
-enum { JOB_TIMEOUT_MS = 120000 };
+/* A unit's own TimeoutStopSec= is 120 s at most; after that systemd kills it. */
+enum { JOB_TIMEOUT_MS = 120000, STOP_TIMEOUT_MS = 150000 };
 
 static int look(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_unit_state *ret, struct gp_bus **ret_bus,
 	struct gp_error *err)
@@ -65,6 +66,12 @@ static bool is_linked(struct gp_ctx *ctx, const char *unit)
 	return false;
 }
 
+/* Nothing of it is left: no process, no file, no memory of a failure. */
+static bool is_gone(struct gp_ctx *ctx, const char *unit, const struct gp_unit_state *state)
+{
+	return gp_streq(state->active, "inactive") && !gp_fs_exists(unit_path(ctx, unit));
+}
+
 /* Is all as it should be? One cheap question for the case that is nearly always so; a no is only a reason to look closely. */
 static bool is_well(struct gp_ctx *ctx, struct gp_bus *bus, const struct gp_resource *resource)
 {
@@ -74,7 +81,7 @@ static bool is_well(struct gp_ctx *ctx, struct gp_bus *bus, const struct gp_reso
 	if (gp_unit_glance(bus, ctx->arena, resource->name, &state, NULL) < 0)
 		return false;
 	if (!spec->present)
-		return !runs(&state) && !gp_fs_exists(unit_path(ctx, resource->name));
+		return is_gone(ctx, resource->name, &state);
 	return gp_streq(state.load, "loaded") && (runs(&state) || !spec->running) && (!spec->enabled || is_linked(ctx, resource->name));
 }
 
@@ -98,7 +105,7 @@ static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 		return 0;
 	GP_TRY(look(ctx, resource, &state, &bus, err));
 	if (!spec->present) {
-		if (runs(&state) || gp_fs_exists(unit_path(ctx, resource->name)))
+		if (!is_gone(ctx, resource->name, &state))
 			gp_change_add(ctx, changes, '-', resource, "%s", "");
 		return 0;
 	}
@@ -129,14 +136,14 @@ static void fresh(struct gp_ctx *ctx, const struct gp_resource *resource, struct
 
 static int take_away(struct gp_ctx *ctx, struct gp_bus *bus, const char *unit, const struct gp_unit_state *state, struct gp_error *err)
 {
-	if (runs(state))
-		GP_TRY(gp_unit_run(bus, unit, GP_UNIT_STOP, JOB_TIMEOUT_MS, err));
+	if (!gp_streq(state->active, "inactive") && !gp_streq(state->active, "failed"))
+		GP_TRY(gp_unit_run(bus, unit, GP_UNIT_STOP, STOP_TIMEOUT_MS, err));
 	if (gp_fs_exists(unit_path(ctx, unit))) {
 		GP_TRY(gp_unit_disable(bus, unit, err));
 		GP_TRY(gp_fs_remove(unit_path(ctx, unit), err));
 		GP_TRY(gp_unit_daemon_reload(bus, err));
 	}
-	return 0;
+	return gp_unit_reset_failed(bus, unit, err);
 }
 
 static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)

@@ -164,6 +164,21 @@ int gp_account_repair(const struct gp_account *account, const char *home, struct
 	return home ? gp_fs_mkdir(account->home, 0755, account->uid, account->gid, err) : 0;
 }
 
+int gp_account_delete(const char *name, struct gp_error *err)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct gp_account account;
+	int found;
+	gid_t gid;
+
+	GP_TRY(found = gp_account_find(arena, name, &account, err));
+	if (found)
+		GP_TRY(gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("userdel", "--", name) }, NULL, err));
+	/* userdel takes the group along where it has no other members. */
+	GP_TRY(found = gp_group_find(name, &gid, err));
+	return found ? gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("groupdel", "--", name) }, NULL, err) : 0;
+}
+
 int gp_group_create(const char *name, struct gp_error *err)
 {
 	return gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("groupadd", "--system", "--", name) }, NULL, err);

@@ -42,6 +42,8 @@ int gp_account_create(const char *name, const char *home, struct gp_error *err);
  * all of it there, and if not, make what is missing. */
 bool gp_account_whole(const struct gp_account *account, const char *home);
 int gp_account_repair(const struct gp_account *account, const char *home, struct gp_error *err);
+/* userdel(8) and groupdel(8): a system user and the group of its name, as far as they are there. Its home stays. */
+int gp_account_delete(const char *name, struct gp_error *err);
 int gp_group_create(const char *name, struct gp_error *err);
 int gp_group_add(const char *group, const char *user, struct gp_error *err);
 

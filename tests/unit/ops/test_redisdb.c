@@ -104,10 +104,30 @@ static void test_bad_records(void **state)
 	assert_int_equal(number("a", true), -1);
 }
 
+static void test_of_a_site(void **state)
+{
+	struct gp_redisdb *uses;
+	struct gp_error err = { 0 };
+	size_t n;
+
+	(void)state;
+	assert_int_equal(gp_redisdb_of(&ctx, "acme", &uses, &n, &err), 0);
+	assert_int_equal(n, 0);
+	number("acme", true);
+	number("acme-two", true);
+	number("acme:celery", true);
+	assert_int_equal(gp_redisdb_of(&ctx, "acme", &uses, &n, &err), 0);
+	assert_int_equal(n, 2);
+	assert_string_equal(uses[0].line, "acme 0");
+	assert_string_equal(uses[1].line, "acme:celery 2");
+	assert_int_equal(uses[1].number, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_numbers, begin, finish),
+		cmocka_unit_test_setup_teardown(test_of_a_site, begin, finish),
 		cmocka_unit_test_setup_teardown(test_gaps, begin, finish),
 		cmocka_unit_test_setup_teardown(test_full, begin, finish),
 		cmocka_unit_test_setup_teardown(test_bad_records, begin, finish),

@@ -64,20 +64,20 @@ static void test_absent(void **state)
 	const char *path = gp_strdup(arena, at("file"));
 
 	(void)state;
-	assert_string_equal(run(true, &gp_absent_type, path, NULL), "");
+	assert_string_equal(run(true, &gp_absent_file_type, path, NULL), "");
 	put(path, "x");
-	assert_string_equal(run(false, &gp_absent_type, path, NULL), "-");
+	assert_string_equal(run(false, &gp_absent_file_type, path, NULL), "-");
 	assert_string_equal(said(path), "x");
-	assert_string_equal(run(true, &gp_absent_type, path, NULL), "-");
-	assert_string_equal(run(true, &gp_absent_type, path, NULL), "");
+	assert_string_equal(run(true, &gp_absent_file_type, path, NULL), "-");
+	assert_string_equal(run(true, &gp_absent_file_type, path, NULL), "");
 	/* a symlink goes, and what it points at stays */
 	put(at("target"), "precious");
 	assert_int_equal(symlink("target", path), 0);
-	assert_string_equal(run(true, &gp_absent_type, path, NULL), "-");
+	assert_string_equal(run(true, &gp_absent_file_type, path, NULL), "-");
 	assert_string_equal(said(at("target")), "precious");
 	/* a folder is nobody's to take */
 	assert_int_equal(mkdir(path, 0755), 0);
-	assert_string_equal(run(true, &gp_absent_type, path, NULL), "error");
+	assert_string_equal(run(true, &gp_absent_file_type, path, NULL), "error");
 	assert_int_equal(err.kind, GP_E_REFUSED);
 	assert_int_equal(entries(path), 0);
 }
