@@ -38,7 +38,7 @@ static void add_deploy_users(struct gp_ctx *ctx, const struct gp_host *host, con
 	}
 }
 
-static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struct gp_sites *sites, bool apply,
+static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struct gp_sites *sites,
 	struct gp_plan *ret, struct gp_error *err)
 {
 	struct gp_sshd *sshd = gp_sshd_new(ctx->arena, ctx->lock_dir);
@@ -49,7 +49,7 @@ static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struc
 	add_deploy_users(ctx, host, sites->v, sites->asked, ret);
 	gp_provision_ssh(ctx, ret, host, sshd);
 	for (size_t i = 0; i < sites->asked; i++)
-		GP_TRY(gp_provision_site(ctx, ret, host, &sites->v[i], apply, err));
+		GP_TRY(gp_provision_site(ctx, ret, host, &sites->v[i], err));
 	/* Caddy's configuration is one for the host. */
 	for (size_t i = sites->asked; i < sites->n; i++)
 		GP_TRY(gp_provision_neighbour(ctx, ret, &sites->v[i], err));
@@ -112,7 +112,7 @@ int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, str
 	GP_TRY(gp_ctx_bus(ctx, &bus, err));
 	if (request->apply)
 		GP_TRY(gp_lock_take(&lock, ctx->lock_dir, "host", ctx->command, err));
-	GP_TRY(make_plan(ctx, &host, &sites, request->apply, &plan, err));
+	GP_TRY(make_plan(ctx, &host, &sites, &plan, err));
 	GP_TRY(gp_plan_run(ctx, &plan, request->apply, request->only, ret, err));
 	if (request->apply)
 		tell_restarts(ctx, ret);

@@ -26,7 +26,7 @@ int gp_provision_host(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 	struct gp_error *err);
 /* A deploy user, the host's or a site's own; with ssh_key, its key. */
 void gp_provision_deploy_user(struct gp_ctx *ctx, struct gp_plan *plan, const char *user, bool ssh_key);
-int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site, bool apply,
+int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site,
 	struct gp_error *err);
 int gp_provision_redis(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_error *err);
 /* Bytes that Redis may fill: of a host with so much memory, or (not 0) as the host's file says. */

@@ -86,11 +86,11 @@ static void add_key(struct env_keys *keys, struct gp_dotenv_key key)
 		keys->v[keys->n++] = key;
 }
 
-static int redis_url(struct gp_ctx *ctx, const char *use, bool apply, const char **ret, struct gp_error *err)
+static int redis_url(struct gp_ctx *ctx, struct gp_plan *plan, const char *use, const char **ret, struct gp_error *err)
 {
 	int number;
 
-	GP_TRY(gp_redisdb_number(ctx, use, apply, &number, err));
+	GP_TRY(gp_redisdb_number(ctx, plan, use, &number, err));
 	*ret = gp_sprintf(ctx->arena, "redis://127.0.0.1:6379/%d", number);
 	return 0;
 }
@@ -105,7 +105,7 @@ static const char *allowed_hosts(struct gp_ctx *ctx, const struct gp_site *site)
 }
 
 static int add_dotenv(struct gp_ctx *ctx, struct gp_plan *plan, const char *deploy, const struct gp_site *site,
-	const struct gp_paths *p, bool apply, struct gp_error *err)
+	const struct gp_paths *p, struct gp_error *err)
 {
 	struct env_keys *keys = gp_alloc(ctx->arena, sizeof(*keys));
 	const char *cache, *queue;
@@ -128,10 +128,10 @@ static int add_dotenv(struct gp_ctx *ctx, struct gp_plan *plan, const char *depl
 	KEY("DJANGO_STATIC_ROOT", p->statics);
 	KEY("DJANGO_MEDIA_ROOT", p->media);
 	SAME("SITE_DOMAIN", site->domain);
-	GP_TRY(redis_url(ctx, site->slug, apply, &cache, err));
+	GP_TRY(redis_url(ctx, plan, site->slug, &cache, err));
 	KEY("REDIS_URL", cache);
 	if (site->celery.enabled) {
-		GP_TRY(redis_url(ctx, gp_sprintf(ctx->arena, "%s:celery", site->slug), apply, &queue, err));
+		GP_TRY(redis_url(ctx, plan, gp_sprintf(ctx->arena, "%s:celery", site->slug), &queue, err));
 		KEY("CELERY_BROKER_URL", queue);
 		KEY("CELERY_RESULT_BACKEND", queue);
 	}
@@ -358,7 +358,7 @@ int gp_provision_neighbour(struct gp_ctx *ctx, struct gp_plan *plan, const struc
 	return 0;
 }
 
-int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site, bool apply,
+int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site,
 	struct gp_error *err)
 {
 	struct gp_paths *p = SPEC(struct gp_paths, 0);
@@ -373,7 +373,7 @@ int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 	ADD(.type = &gp_member_type, .name = gp_sprintf(ctx->arena, "%s in %s", deploy, p->run_user),
 		.spec = SPEC(struct gp_member, .user = deploy, .group = p->run_user), .after = { deploy, p->run_user });
 	add_folders(ctx, plan, deploy, p);
-	GP_TRY(add_dotenv(ctx, plan, deploy, site, p, apply, err));
+	GP_TRY(add_dotenv(ctx, plan, deploy, site, p, err));
 	add_database(ctx, plan, site, p);
 	GP_TRY(add_units(ctx, plan, site, p, err));
 	GP_TRY(add_sudoers(ctx, plan, deploy, site, p, err));

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "plan/plan.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
 
@@ -50,14 +51,14 @@ int gp_redisdb_of(struct gp_ctx *ctx, const char *slug, struct gp_redisdb **ret,
 	return 0;
 }
 
-int gp_redisdb_number(struct gp_ctx *ctx, const char *use, bool record, int *ret, struct gp_error *err)
+/* *ret: the number recorded for use, -1 for none; used: which numbers are given away. */
+static int read_record(struct gp_ctx *ctx, const char *use, bool used[static GP_REDIS_DATABASES], int *ret, struct gp_error *err)
 {
-	const char *path = gp_redisdb_path(ctx), *text = "";
-	bool used[GP_REDIS_DATABASES] = { false };
+	const char *text = "";
 	struct gp_strv lines;
-	int n = 0;
 
-	if (gp_fs_read(ctx->arena, path, 1 << 20, &text, NULL, err) < 0)
+	*ret = -1;
+	if (gp_fs_read(ctx->arena, gp_redisdb_path(ctx), 1 << 20, &text, NULL, err) < 0)
 		return -1;
 	lines = gp_lines(ctx->arena, text);
 	for (size_t i = 0; i < lines.n; i++) {
@@ -65,20 +66,64 @@ int gp_redisdb_number(struct gp_ctx *ctx, const char *use, bool record, int *ret
 		int64_t number;
 
 		GP_TRY(parse_line(ctx, &lines, i, &words, &number, err));
-		if (gp_streq(words.v[0], use)) {
+		if (gp_streq(words.v[0], use))
 			*ret = (int)number;
-			return 0;
-		}
 		used[number] = true;
 	}
+	return 0;
+}
+
+static int lowest(const bool used[static GP_REDIS_DATABASES], int *ret, struct gp_error *err)
+{
+	int n = 0;
+
 	while (n < GP_REDIS_DATABASES && used[n])
 		n++;
-	if (n == GP_REDIS_DATABASES)
-		return gp_fail(err, GP_E_FAILED, "all %d Redis databases of this host are given away", GP_REDIS_DATABASES);
-	if (record) {
-		GP_TRY(gp_fs_mkdirs(ctx->state_dir, err));
-		GP_TRY(gp_fs_append(path, gp_sprintf(ctx->arena, "%s %d", use, n), err));
-	}
 	*ret = n;
+	return n < GP_REDIS_DATABASES ? 0
+				      : gp_fail(err, GP_E_FAILED, "all %d Redis databases of this host are given away", GP_REDIS_DATABASES);
+}
+
+struct given {
+	const char *use;
+	int number;
+};
+
+static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
+{
+	const struct given *spec = resource->spec;
+	bool used[GP_REDIS_DATABASES] = { false };
+	int number;
+
+	GP_TRY(read_record(ctx, spec->use, used, &number, err));
+	if (number < 0)
+		gp_change_add(ctx, changes, '+', resource, "%d", spec->number);
+	return 0;
+}
+
+static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
+{
+	const struct given *spec = resource->spec;
+
+	return gp_fs_append(gp_redisdb_path(ctx), gp_sprintf(ctx->arena, "%s %d", spec->use, spec->number), err);
+}
+
+static const struct gp_resource_type record_type = { .name = "redis database", .diff = diff, .apply = apply };
+
+int gp_redisdb_number(struct gp_ctx *ctx, struct gp_plan *plan, const char *use, int *ret, struct gp_error *err)
+{
+	bool used[GP_REDIS_DATABASES] = { false };
+	struct given *given = gp_alloc(ctx->arena, sizeof(*given));
+
+	GP_TRY(read_record(ctx, use, used, ret, err));
+	if (*ret >= 0)
+		return 0;
+	for (size_t i = 0; i < plan->n; i++)
+		if (plan->v[i].type == &record_type)
+			used[((const struct given *)plan->v[i].spec)->number] = true;
+	given->use = use;
+	GP_TRY(lowest(used, &given->number, err));
+	gp_plan_add(ctx, plan, (struct gp_resource){ .type = &record_type, .name = gp_sprintf(ctx->arena, "of %s", use), .spec = given });
+	*ret = given->number;
 	return 0;
 }

@@ -2,16 +2,17 @@
 #ifndef GP_OPS_REDISDB_H
 #define GP_OPS_REDISDB_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct gp_ctx;
 struct gp_error;
+struct gp_plan;
 
 enum { GP_REDIS_DATABASES = 256 }; /* as the redis.conf that goldpath includes says */
 
-/* The number recorded for `use` ("acme", "acme:celery"), else the lowest that is free, recorded if `record`. */
-int gp_redisdb_number(struct gp_ctx *ctx, const char *use, bool record, int *ret, struct gp_error *err);
+/* The number of `use` ("acme", "acme:celery"): the one recorded for it, else the lowest that is free in the record and in this plan, which
+ * then gets a resource that records it. */
+int gp_redisdb_number(struct gp_ctx *ctx, struct gp_plan *plan, const char *use, int *ret, struct gp_error *err);
 
 /* What is recorded for a site: its slug, and whatever begins with the slug and a colon. */
 struct gp_redisdb {

@@ -222,7 +222,7 @@ class Path:
         got = self.host.sh(f"stat -c '%n %U %G %a' {' '.join(expected)}")
         self.assertEqual(dict(line.split(' ', 1) for line in got.splitlines()), expected)
         self.assertEqual(self.host.sh(f'find {site}/releases {site}/venvs {site}/repo.git ! -user deploy | head'), '')
-        self.assertEqual(self.host.sh(f'find /srv/sum /etc/goldpath -perm -0002 ! -type l | head'), '')
+        self.assertEqual(self.host.sh(f'find /srv/sum /etc/goldpath -name .cache -prune -o -perm -0002 ! -type l -print | head'), '')
         self.assertIn(f'sum-{slug}', self.host.sh('id -nG deploy').split())
         self.assertIn('www-data', self.host.sh('id -nG caddy').split())
         self.assertRegex(self.host.sh('getent shadow deploy'), r'^deploy:[!*]')

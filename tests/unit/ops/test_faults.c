@@ -290,12 +290,15 @@ static void check_tree(bool done)
 static int run_redisdb(struct gp_error *err)
 {
 	GP_AUTO_LOCK lock = { .fd = -1 };
+	struct gp_plan plan = { 0 };
+	struct gp_changes changes;
 	int a, b;
 
 	GP_TRY(gp_lock_take(&lock, at("locks"), "host", "test", err));
 	gp_lock_step(&lock, "numbers");
-	GP_TRY(gp_redisdb_number(&ctx, "acme", true, &a, err));
-	GP_TRY(gp_redisdb_number(&ctx, "acme:celery", true, &b, err));
+	GP_TRY(gp_redisdb_number(&ctx, &plan, "acme", &a, err));
+	GP_TRY(gp_redisdb_number(&ctx, &plan, "acme:celery", &b, err));
+	GP_TRY(gp_plan_run(&ctx, &plan, true, NULL, &changes, err));
 	return a == 0 && b == 1 ? 0 : gp_fail(err, GP_E_FAILED, "other numbers: %d %d", a, b);
 }
 

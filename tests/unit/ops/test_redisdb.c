@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "ops/redisdb.h"
+#include "plan/plan.h"
 #include "sys/ctx.h"
 
 #include "../scratch.h"
@@ -33,16 +34,43 @@ static int finish(void **state)
 	return scratch_end(state);
 }
 
+/* The number in a plan of its own; recorded, when that is run. */
 static int number(const char *use, bool record)
 {
 	struct gp_error err = { 0 };
+	struct gp_plan plan = { 0 };
+	struct gp_changes changes;
 	int n = -1;
 
-	if (gp_redisdb_number(&ctx, use, record, &n, &err) < 0) {
+	if (gp_redisdb_number(&ctx, &plan, use, &n, &err) < 0) {
 		assert_string_not_equal(err.msg, "");
 		return -1;
 	}
+	if (record && gp_plan_run(&ctx, &plan, true, NULL, &changes, &err) < 0)
+		fail_msg("%s", err.msg);
 	return n;
+}
+
+/* Two that are new in one plan do not get the same. */
+static void test_two_in_a_plan(void **state)
+{
+	struct gp_error err = { 0 };
+	struct gp_plan plan = { 0 };
+	struct gp_changes changes;
+	int a, b, c;
+
+	(void)state;
+	assert_int_equal(number("old", true), 0);
+	assert_int_equal(gp_redisdb_number(&ctx, &plan, "acme", &a, &err), 0);
+	assert_int_equal(gp_redisdb_number(&ctx, &plan, "acme:celery", &b, &err), 0);
+	assert_int_equal(gp_redisdb_number(&ctx, &plan, "old", &c, &err), 0);
+	assert_int_equal(a, 1);
+	assert_int_equal(b, 2);
+	assert_int_equal(c, 0);
+	assert_int_equal(gp_plan_run(&ctx, &plan, true, NULL, &changes, &err), 0);
+	assert_int_equal(changes.n, 2);
+	assert_string_equal(changes.v[0].what, "redis database of acme: 1");
+	assert_string_equal(said(at("state/redis-databases")), "old 0\nacme 1\nacme:celery 2\n");
 }
 
 static void test_numbers(void **state)
@@ -127,6 +155,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_numbers, begin, finish),
+		cmocka_unit_test_setup_teardown(test_two_in_a_plan, begin, finish),
 		cmocka_unit_test_setup_teardown(test_of_a_site, begin, finish),
 		cmocka_unit_test_setup_teardown(test_gaps, begin, finish),
 		cmocka_unit_test_setup_teardown(test_full, begin, finish),
