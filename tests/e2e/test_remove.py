@@ -111,6 +111,12 @@ class Remove(unittest.TestCase):
     def backups(self):
         return set(self.host.sh('ls -d /var/backups/goldpath/* 2>/dev/null || true').split())
 
+    def standing(self):
+        """The site as a refused command must leave it."""
+        return (self.inventory(), self.backups(), self.checksums(f'/srv/sum/{SLUG}/media'), self.psql(DB, COUNTS),
+                self.host.sh(f'''readlink /srv/sum/{SLUG}/app; systemctl show -P MainPID sum-{SLUG}-gunicorn.service
+                    find /srv/sum/{SLUG}/.env /etc/systemd/system/sum-* /etc/caddy/sites-enabled /etc/sudoers.d -type f -exec md5sum {{}} +'''))
+
     def removed(self, done, database=True):
         """The result of a whole removal: nothing is left, and the backup has everything."""
         self.assertEqual(done.rc, 0, done)
@@ -131,7 +137,7 @@ class Remove(unittest.TestCase):
         return backup
 
     def test_1_refused_without_the_flag(self):
-        state, inventory, backups = self.host.state(SLUG), self.inventory(), self.backups()
+        before = self.standing()
         done = self.host.goldpath('remove', SLUG, rc=7)
         for line in (f'- database {DB}', f'- database role {DB}', f'- unit sum-{SLUG}-gunicorn.service', f'- folder /srv/sum/{SLUG}',
                      f'- file {YAML}', f'- user sum-{SLUG}: and its group'):
@@ -140,7 +146,7 @@ class Remove(unittest.TestCase):
         self.assertNotIn('acme', done.out)
         told = self.host.goldpath('remove', SLUG, '--json', rc=7).out.splitlines()
         self.assertEqual([json.loads(line)['ok'] for line in told], [False, False])
-        self.assertEqual((self.host.state(SLUG), self.inventory(), self.backups()), (state, inventory, backups))
+        self.assertEqual(self.standing(), before)
         with self.subTest('a deploy is under way'):
             deploy = self.host.start_run('goldpath', 'deploy', SLUG)
             lib.wait_for(lambda: 'pid' in self.host.run('cat', f'/run/goldpath/{SLUG}.lock').out, 'the deploy', every=0.02)
@@ -201,11 +207,11 @@ print(n, p.returncode)
     def test_5_no_room(self):
         self.host.sh('mount -t tmpfs -o size=1m none /var/backups')
         try:
-            state, inventory = self.host.state(SLUG), self.inventory()
+            before = self.standing()
             done = self.host.goldpath('remove', SLUG, FLAG, rc=1)
             self.assertRegex(done.err, r'(?m)^error: .*/var/backups/goldpath: a backup needs about \d+ MiB, 1 MiB are free$')
             self.assertRegex(done.err, r'(?m)^nothing was removed$')
-            self.assertEqual((self.host.state(SLUG), self.inventory()), (state, inventory))
+            self.assertEqual(self.standing(), before)
             self.assertEqual(self.host.sh('ls -A /var/backups'), '')
         finally:
             self.host.sh('umount /var/backups')
