@@ -158,7 +158,7 @@ static int add_firewall(struct gp_ctx *ctx, struct gp_plan *plan, const struct g
 		if (gp_port_parse(host->ports.v[i], &port.port, &port.udp))
 			add_port(ports, port);
 	}
-	ADD(.type = &gp_firewall_type, .name = "ufw", .after = { GP_RES_PACKAGES },
+	ADD(.type = &gp_firewall_type, .name = GP_RES_FIREWALL, .after = { GP_RES_PACKAGES },
 		.spec = SPEC(struct gp_firewall, .ports = ports->v, .n = ports->n, .yields = host->firewall == GP_FIREWALL_AUTO));
 	return 0;
 }

@@ -53,7 +53,7 @@ int gp_provision_redis(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp
 	static const struct gp_redis_server server = { .port = PORT, .settings = at_start, .n = 1, .told_by = conf_path };
 	static const struct gp_file_line include = { .line = "include /etc/redis/goldpath.conf" };
 	struct gp_redis_server *live = SPEC(struct gp_redis_server, .port = PORT, .told_by = conf_path);
-	const char *maxmemory, *conf;
+	const char *maxmemory, *conf, *firewall = host->firewall == GP_FIREWALL_OFF ? NULL : GP_RES_FIREWALL;
 	uint64_t total;
 
 	GP_TRY(gp_memory_total(&total, err));
@@ -62,11 +62,11 @@ int gp_provision_redis(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp
 	live->settings = settings(ctx, maxmemory, &live->n);
 	ADD(.type = &gp_unit_type, .name = "redis-server.service", .spec = &unit, .after = { GP_RES_PACKAGES });
 	/* Before the file: a Redis that started with appendonly and no such file yet would take it for an empty one, and its data for gone. */
-	ADD(.type = &gp_redis_live_type, .name = "running", .spec = live, .after = { "redis-server.service", GP_RES_PACKAGES });
+	ADD(.type = &gp_redis_live_type, .name = "running", .spec = live, .after = { "redis-server.service", GP_RES_PACKAGES, firewall });
 	ADD(.type = &gp_file_type, .name = conf_path, .after = { GP_RES_PACKAGES },
 		.spec = SPEC(struct gp_file, .content = conf, .owner = "root", .group = "root", .mode = CONF_MODE));
 	ADD(.type = &gp_file_line_type, .name = "/etc/redis/redis.conf", .spec = &include, .after = { conf_path });
 	ADD(.type = &gp_redis_type, .name = "on 127.0.0.1:6379", .spec = &server,
-		.after = { "redis-server.service", "/etc/redis/redis.conf", GP_RES_PACKAGES });
+		.after = { "redis-server.service", "/etc/redis/redis.conf", GP_RES_PACKAGES, firewall });
 	return 0;
 }

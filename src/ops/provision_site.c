@@ -157,7 +157,8 @@ static int connections(const struct gp_site *site)
 	return (int)(2 * at_once + 10);
 }
 
-static void add_database(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p)
+static void add_database(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site,
+	const struct gp_paths *p)
 {
 	const struct gp_pg_role *role = SPEC(struct gp_pg_role, .role = site->database.user, .env_path = p->env,
 		.password_key = "DJANGO_DB_PASSWORD", .host = site->database.host, .port = (int)site->database.port,
@@ -166,7 +167,7 @@ static void add_database(struct gp_ctx *ctx, struct gp_plan *plan, const struct 
 	const char *database_name = gp_sprintf(ctx->arena, "%s", site->database.name);
 
 	if (gp_site_database_is_local(site)) {
-		ADD(.type = &gp_pg_role_type, .name = role_name, .spec = role, .after = { "postgresql.service", p->env });
+		ADD(.type = &gp_pg_role_type, .name = role_name, .spec = role, .after = { "postgresql.service", p->env, host->firewall == GP_FIREWALL_OFF ? NULL : GP_RES_FIREWALL });
 		ADD(.type = &gp_pg_database_type, .name = database_name,
 			.spec = SPEC(struct gp_pg_database, .database = site->database.name, .owner = site->database.user,
 				.port = (int)site->database.port),
@@ -374,7 +375,7 @@ int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 		.spec = SPEC(struct gp_member, .user = deploy, .group = p->run_user), .after = { deploy, p->run_user });
 	add_folders(ctx, plan, deploy, p);
 	GP_TRY(add_dotenv(ctx, plan, deploy, site, p, err));
-	add_database(ctx, plan, site, p);
+	add_database(ctx, plan, host, site, p);
 	GP_TRY(add_units(ctx, plan, site, p, err));
 	GP_TRY(add_sudoers(ctx, plan, deploy, site, p, err));
 	GP_TRY(add_caddy(ctx, plan, site, p, err));

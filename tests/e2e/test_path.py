@@ -71,6 +71,52 @@ class Editor:
         return self.send('POST', path, body + f'--{edge}--\r\n'.encode(), f'multipart/form-data; boundary={edge}')
 
 
+# A mail server, as far as this needs one: it takes what comes and writes it down.
+SMTP = '''
+import socketserver
+
+class Mail(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(b"220 e2e\\r\\n")
+        data = False
+        for line in self.rfile:
+            if data:
+                with open("/root/mail", "ab") as f:
+                    f.write(line)
+                if line == b".\\r\\n":
+                    data = False
+                    self.wfile.write(b"250 taken\\r\\n")
+            elif line[:4].upper() == b"DATA":
+                data = True
+                self.wfile.write(b"354 go on\\r\\n")
+            else:
+                self.wfile.write(b"221 bye\\r\\n" if line[:4].upper() == b"QUIT" else b"250 yes\\r\\n")
+
+socketserver.ThreadingTCPServer(("127.0.0.1", 2525), Mail).serve_forever()
+'''
+
+OUTGOING = '''
+import urllib.request
+
+from django.conf import settings
+from django.core.mail import EmailMessage, get_connection
+from django.http import JsonResponse
+
+
+def go_out(who):
+    connection = get_connection("django.core.mail.backends.smtp.EmailBackend", host="localhost", port=2525)
+    EmailMessage("from " + who, "text", "site@example.com", ["you@example.com"], connection=connection).send()
+    with urllib.request.urlopen("https://" + settings.ALLOWED_HOSTS[0] + "/robots.txt", timeout=20) as answer:
+        return answer.status
+
+
+def view(request):
+    from home.tasks import go_out as task
+
+    return JsonResponse({"Celery": task.delay().get(timeout=30), "gunicorn": go_out("gunicorn")})
+'''
+
+
 class Path:
     """The tests, in the order of their numbers: one host's life."""
     release = None
@@ -301,6 +347,26 @@ class Path:
         self.assertEqual(done.rc, 0, done)
         lib.wait_for(lambda: 'renditions warmed for' in self.host.sh(f'journalctl --no-pager -o cat -u sum-{lib.SLUG}-celery'),
                      'a Celery task', 30)
+
+    def test_43_mail_and_https_go_out(self):
+        """From inside both units: mail to a server of this host's, and https to a name, by the CAs that the host trusts."""
+        self.host.write('/root/smtp.py', SMTP)
+        self.host.sh(f'cp {lib.CADDY_CA} /usr/local/share/ca-certificates/e2e.crt; update-ca-certificates >/dev/null 2>&1; '
+                     f'grep -q " {lib.DOMAIN}$" /etc/hosts || echo "127.0.0.1 {lib.DOMAIN}" >>/etc/hosts; '
+                     'systemd-run --quiet --unit e2e-smtp python3 /root/smtp.py')
+        self.repo.branch('outgoing', {
+            'home/outgoing.py': OUTGOING,
+            'home/tasks.py': lambda old: old + '\n\n@app.task\ndef go_out():\n    from home.outgoing import go_out\n\n    return go_out("Celery")\n',
+            'acme_kitchens/urls.py': lambda old: old.replace(
+                'urlpatterns.append(', 'from home.outgoing import view\n\nurlpatterns.append(path("e2e/", view))\nurlpatterns.append(')})
+        self.repo.put(self.host, lib.REPO)
+        self.host.goldpath('deploy', lib.SLUG, '--ref', 'outgoing')
+        answer = self.host.get('/e2e/', timeout=60)
+        self.assertEqual(answer.status, 200, answer.body[-2000:])
+        self.assertEqual(json.loads(answer.body), {'gunicorn': 200, 'Celery': 200})
+        lib.wait_for(lambda: self.host.sh('cat /root/mail').count('Subject: from ') == 2, 'two mails', 10)
+        self.assertEqual(set(re.findall('Subject: from (.*)', self.host.sh('cat /root/mail'))), {'gunicorn', 'Celery'})
+        self.host.goldpath('deploy', lib.SLUG, '--ref', 'main')
 
     # ------------------------------------------------------------ further deploys, by other ways
 
