@@ -238,6 +238,16 @@ print(n, p.returncode)
         self.psql('postgres', f'drop database shared;\ndrop role {DB}')
         self.removed(done)
 
+    def test_7_written_to_after_the_first_dump(self):
+        """A site that writes a last row as it is stopped: the dump has it."""
+        self.host.write(f'/etc/systemd/system/sum-{SLUG}-gunicorn.service.d/last.conf', '[Service]\nExecStopPost=+/usr/sbin/runuser -u postgres'
+                        f' -- psql -q {DB} -c "insert into extra values (0)"\n')
+        self.host.sh('systemctl daemon-reload')
+        self.counts = self.counts.replace('public.extra=5000', 'public.extra=5001')
+        done = self.host.goldpath('remove', SLUG, FLAG)
+        self.assertRegex(done.err, r'(?m)^~ dump of database plain_django: \S+: was written to since$')
+        self.removed(done)
+
 
 if __name__ == '__main__':
     unittest.main()
