@@ -22,7 +22,7 @@ struct gp_paths gp_site_paths(struct gp_ctx *ctx, const char *slug);
 
 /* /usr/bin/goldpath, as packaged: what sudoers lines and helper names point at. */
 extern const char gp_program_path[];
-/* uv's venv, and the version it is pinned to. */
+/* uv's folder, and the version it is pinned to. */
 extern const char gp_uv_version[];
 const char *gp_uv_folder(struct gp_ctx *ctx);
 

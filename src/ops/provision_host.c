@@ -112,22 +112,33 @@ static void configured_ssh_ports(struct gp_sshd *sshd, struct ports *ports)
 	}
 }
 
+/* Where it is not in use systemd has to read it from disk to say so, 6 ms: asked only where systemd itself listens at all. */
+static int ssh_by_socket(struct gp_ctx *ctx, bool *ret, struct gp_error *err)
+{
+	struct gp_unit_state state;
+	struct gp_bus *bus;
+
+	GP_TRY(gp_ctx_bus(ctx, &bus, err));
+	GP_TRY(gp_unit_glance(bus, ctx->arena, "ssh.socket", &state, err));
+	*ret = gp_streq(state.active, "active");
+	return 0;
+}
+
 /* Every port sshd listens on: by its configuration, by what it really holds open, by systemd's ssh.socket (Ubuntu 24.04), and the
  * one that this very session came in by. One too many is harmless; one too few locks its owner out. */
 static int ssh_ports(struct gp_ctx *ctx, struct gp_sshd *sshd, struct ports *ports, struct gp_error *err)
 {
 	const char *session = getenv("SSH_CONNECTION");
-	struct gp_unit_state socket_unit;
 	struct gp_listener *listeners;
-	struct gp_bus *bus;
 	size_t n;
-	bool by_socket;
+	bool systemd = false, by_socket = false;
 
 	configured_ssh_ports(sshd, ports);
-	GP_TRY(gp_ctx_bus(ctx, &bus, err));
-	GP_TRY(gp_unit_glance(bus, ctx->arena, "ssh.socket", &socket_unit, err));
-	by_socket = gp_streq(socket_unit.active, "active");
 	GP_TRY(gp_net_listeners(ctx->arena, true, &listeners, &n, err));
+	for (size_t i = 0; i < n; i++)
+		systemd = systemd || (listeners[i].pid == 1 && !listeners[i].loopback);
+	if (systemd)
+		GP_TRY(ssh_by_socket(ctx, &by_socket, err));
 	for (size_t i = 0; i < n; i++)
 		if (gp_starts_with(listeners[i].comm, "sshd") || (by_socket && listeners[i].pid == 1 && !listeners[i].loopback))
 			add_ssh_port(ports, listeners[i].port);

@@ -201,7 +201,7 @@ struct gp_firewall {
 };
 extern const struct gp_resource_type gp_firewall_type;
 
-/* uv, of exactly one version, in a venv of its own. Its name is the folder. */
+/* uv, of exactly one version, in a folder of its own, as bin/uv. Its name is the folder. */
 struct gp_uv {
 	const char *version;
 };

@@ -211,7 +211,7 @@ class Baseline(unittest.TestCase):
     def test_a_locale_that_is_not_there(self):
         self.host.sh(f'rm {UPGRADES}; apt-get purge -y -q hello')
         with self.host_file('packages: [hello]\n'):
-            done = self.host.run('env', 'LANG=xx_YY.UTF-8', 'LC_ALL=xx_YY.UTF-8', 'LANGUAGE=xx', 'goldpath', 'provision')
+            done = self.host.run('env', 'LANG=xx_YY.UTF-8', 'LC_ALL=xx_YY.UTF-8', 'LANGUAGE=xx', 'goldpath', 'provision', '--yes')
             self.assertEqual(done.rc, 0, done)
             self.assertEqual(self.lines(done), ['+ packages the baseline: hello', f'+ file {UPGRADES}'])
             self.assertNotIn('locale', done.all.lower())

@@ -21,7 +21,7 @@ FAILED, REFUSED, CONFIG = 1, 7, 3
 # Inside: goldpath is killed after that many milliseconds, unless it ends before.
 KILLER = '''
 import subprocess, sys
-p = subprocess.Popen(['goldpath', 'provision'], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+p = subprocess.Popen(['goldpath', 'provision', '--yes'], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 try:
     p.wait(float(sys.argv[1]) / 1000)
 except subprocess.TimeoutExpired:
@@ -118,7 +118,7 @@ class Ssh(unittest.TestCase):
                 self.assertEqual(session.stdout.readline(), 'before\n')
                 pid = self.host.sh('systemctl show -P MainPID ssh.service')
                 dry = self.host.goldpath('provision', '--dry-run', rc=4).err
-                done = self.by_key('root', 'goldpath', 'provision')
+                done = self.by_key('root', 'goldpath', 'provision', '--yes')
                 self.assertEqual(done.returncode, 0, done.stderr)
                 changes = [line for line in done.stderr.splitlines() if re.match(r'[-+~!] ', line)]
                 self.assertEqual([line for line in dry.splitlines() if re.match(r'[-+~!] ', line)], changes)
@@ -143,7 +143,7 @@ class Ssh(unittest.TestCase):
         self.host.write(CLOUD, 'Port 2222\nPermitRootLogin yes\nPasswordAuthentication yes\n', '0600')
         self.host.sh('ufw allow 2222/tcp; systemctl reload ssh.service')
         lib.wait_for(lambda: self.greets(2222), 'sshd on 2222')
-        done = self.by_key('root', 'goldpath', 'provision', port=2222)
+        done = self.by_key('root', 'goldpath', 'provision', '--yes', port=2222)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.effective(), HARD)
         self.assertFalse(self.by_password(port=2222))
