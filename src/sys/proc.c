@@ -7,14 +7,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,23 +24,10 @@
 #include "sys/account.h"
 #include "sys/confine.h"
 #include "sys/fs.h"
+#include "sys/proc_child.h"
 #include "sys/program.h"
 
 enum { DEFAULT_TIMEOUT_MS = 60000, DEFAULT_OUTPUT = 1 << 20, LINE_MAX_BYTES = 4096, DRAIN_MS = 200 };
-
-/* What the child could not do, told to the parent through a close-on-exec pipe. */
-struct start_failure {
-	int number;
-	bool confining;
-	char doing[96];
-};
-
-/* What the child is handed, besides what it is to run. */
-struct child_fds {
-	int std[3];
-	int report; /* closes at exec */
-	int status; /* confined: where pid 1 writes how the program ended; else -1 */
-};
 
 struct stream {
 	int fd;
@@ -56,126 +41,6 @@ bool gp_proc_have(const char *name)
 	GP_AUTO_ARENA arena = gp_arena_new();
 
 	return gp_program_find(arena, name) != NULL;
-}
-
-static void child_cannot(int report, const char *doing, bool confining) __attribute__((noreturn));
-static void child_cannot(int report, const char *doing, bool confining)
-{
-	struct start_failure failure = { .number = errno, .confining = confining };
-
-	snprintf(failure.doing, sizeof(failure.doing), "%s", doing);
-	while (write(report, &failure, sizeof(failure)) < 0 && errno == EINTR)
-		;
-	_exit(127);
-}
-
-static void child_fail(int report, const char *doing) __attribute__((noreturn));
-static void child_fail(int report, const char *doing)
-{
-	child_cannot(report, doing, false);
-}
-
-/*
- * For good: all three ids. Within gp_account_assume the real one is still root's, which gives the right to change them here and
- * would be the program's way back to root if it stayed.
- */
-static void become_user(const struct gp_account *as, int report)
-{
-	uid_t uid = as ? as->uid : geteuid(), real, effective, saved;
-	gid_t gid = as ? as->gid : getegid();
-
-	if (getresuid(&real, &effective, &saved) < 0)
-		child_fail(report, "ask for its user");
-	if (real == uid && effective == uid && saved == uid && (uid != 0 || !as))
-		return;
-	if (effective != 0 && real == 0 && seteuid(0) < 0)
-		child_fail(report, "set its user");
-	if (as && setgroups((size_t)as->group_count, as->groups) < 0)
-		child_fail(report, "set its groups");
-	if (setresgid(gid, gid, gid) < 0)
-		child_fail(report, "set its group");
-	if (setresuid(uid, uid, uid) < 0)
-		child_fail(report, "set its user");
-}
-
-/* To their places: 0-2, the report at 3, the status at 4; everything else is closed. */
-static void arrange(struct child_fds *fds)
-{
-	int high[3];
-
-	/* Out of the way first: where goldpath was started without one of the three, a pipe may have its number. */
-	fds->report = fcntl(fds->report, F_DUPFD_CLOEXEC, 5);
-	if (fds->status >= 0)
-		fds->status = fcntl(fds->status, F_DUPFD_CLOEXEC, 5);
-	for (int i = 0; i < 3; i++)
-		high[i] = fcntl(fds->std[i], F_DUPFD_CLOEXEC, 5);
-	for (int i = 0; i < 3; i++)
-		if (dup2(high[i], i) < 0)
-			child_fail(fds->report, "connect its output");
-	if (dup3(fds->report, 3, O_CLOEXEC) < 0 || (fds->status >= 0 && dup3(fds->status, 4, O_CLOEXEC) < 0))
-		child_fail(fds->report, "report");
-	fds->report = 3;
-	fds->status = fds->status >= 0 ? 4 : -1;
-	syscall(SYS_close_range, fds->status < 0 ? 4U : 5U, ~0U, 0U);
-}
-
-/*
- * Returns in the program's process; this one stays behind as pid 1 of the new namespace. A program that were pid 1 itself would not be
- * ended by signals from within (abort, kill), and would inherit orphans that it never reaps. It stays root, out of the program's reach.
- */
-static void confine(const struct gp_confine *view, const struct child_fds *fds)
-{
-	struct pollfd parent = { .fd = fds->report };
-	const char *doing = "";
-	pid_t program;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* Gone already: nobody holds the other end. getppid() is 0 in here and tells nothing. */
-	if (poll(&parent, 1, 0) != 0)
-		_exit(127);
-	if (gp_confine_enter(view, &doing) < 0)
-		child_cannot(fds->report, doing, true);
-	program = fork();
-	if (program < 0)
-		child_fail(fds->report, "start it in its namespaces");
-	if (program > 0) {
-		syscall(SYS_close_range, 0U, 3U, 0U);
-		gp_confine_init(program, fds->status);
-	}
-	close(fds->status);
-	if (setsid() < 0)
-		child_fail(fds->report, "start a session");
-}
-
-/* Runs in the child, between fork and exec. Only descriptors 0-2 and the report (close-on-exec) survive. */
-static void child(const struct gp_proc *proc, const char *program, const char *const *env, struct child_fds fds)
-	__attribute__((noreturn));
-static void child(const struct gp_proc *proc, const char *program, const char *const *env, struct child_fds fds)
-{
-	sigset_t none;
-
-	/* A session of its own: no controlling terminal to push input into, and one group to kill. */
-	if (setsid() < 0)
-		child_fail(fds.report, "start a session");
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	arrange(&fds);
-	if (proc->confine)
-		confine(proc->confine, &fds);
-	become_user(proc->as, fds.report);
-	if (!proc->may_gain_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		child_fail(fds.report, "give up privileges");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	umask(proc->umask ? proc->umask : 022);
-	if (chdir(proc->cwd ? proc->cwd : "/") < 0)
-		child_fail(fds.report, "enter its folder");
-	if (proc->confine && gp_confine_filter(proc->confine) < 0)
-		child_cannot(fds.report, "a filter for system calls", true);
-	/* execve wants char *const *; it changes nothing. */
-	execve(program, (char *const *)(uintptr_t)proc->argv, (char *const *)(uintptr_t)env);
-	child_fail(fds.report, "execute it");
 }
 
 static void emit_lines(const struct gp_proc *proc, struct stream *s, const char *data, size_t len)
@@ -330,7 +195,7 @@ static int open_pipes(int in[2], int out[2], int errp[2], int report[2], bool ha
 	return 0;
 }
 
-static int start_failed(const struct gp_proc *proc, const struct start_failure *failure, struct gp_error *err)
+static int start_failed(const struct gp_proc *proc, const struct gp_start_failure *failure, struct gp_error *err)
 {
 	if (failure->confining)
 		return gp_confine_refused(failure->number, failure->doing, err);
@@ -370,6 +235,24 @@ static int wait_for(pid_t pid, int status_pipe)
 	return status;
 }
 
+/* The report pipe closes at exec: this read lasts no longer than the start. */
+static int wait_for_start(const struct gp_proc *proc, pid_t pid, int pidfd, int report, struct gp_error *err)
+{
+	struct gp_start_failure failure;
+	ssize_t n;
+
+	do
+		n = read(report, &failure, sizeof(failure));
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)sizeof(failure) && pidfd >= 0)
+		return 0;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	if (pidfd < 0)
+		return gp_fail(err, GP_E_FAILED, "cannot watch %s: pidfd_open failed", proc->argv[0]);
+	return start_failed(proc, &failure, err);
+}
+
 int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
@@ -378,7 +261,6 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	int64_t timeout = proc->timeout_ms ? proc->timeout_ms : DEFAULT_TIMEOUT_MS, start = gp_mono_ms();
 	size_t keep = proc->output_max ? proc->output_max : DEFAULT_OUTPUT;
 	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, errp[2] = { -1, -1 }, report[2] = { -1, -1 }, told[2] = { -1, -1 };
-	struct start_failure failure;
 	const char *program;
 	struct gp_strv env;
 	bool in_time;
@@ -403,7 +285,7 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	if (pid < 0)
 		return gp_fail_errno(err, errno, "start %s", proc->argv[0]);
 	if (pid == 0)
-		child(proc, program, env.v, (struct child_fds){ .std = { in0, out1, err1 }, .report = rep1, .status = status1 });
+		gp_proc_child(proc, program, env.v, (struct gp_child_fds){ .std = { in0, out1, err1 }, .report = rep1, .status = status1 });
 	gp_closep(&in0);
 	gp_closep(&out1);
 	gp_closep(&err1);
@@ -413,18 +295,7 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	fcntl(out0, F_SETFL, O_NONBLOCK);
 	fcntl(err0, F_SETFL, O_NONBLOCK);
 
-	/* The report pipe closes at exec: this read lasts no longer than the start. */
-	ssize_t n;
-	do
-		n = read(rep0, &failure, sizeof(failure));
-	while (n < 0 && errno == EINTR);
-	if (n == (ssize_t)sizeof(failure) || pidfd < 0) {
-		kill(pid, SIGKILL);
-		waitpid(pid, &status, 0);
-		if (pidfd < 0)
-			return gp_fail(err, GP_E_FAILED, "cannot watch %s: pidfd_open failed", proc->argv[0]);
-		return start_failed(proc, &failure, err);
-	}
+	GP_TRY(wait_for_start(proc, pid, pidfd, rep0, err));
 
 	struct stream streams[2] = { { .fd = out0, .kept = &ret->out }, { .fd = err0, .kept = &ret->err, .is_stderr = true } };
 	out0 = err0 = -1; /* the streams own them now */
