@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "ops/adding.h"
 #include "ops/provision.h"
 #include "plan/types.h"
 #include "sys/ctx.h"
@@ -17,9 +18,6 @@ enum { JOB_TIMEOUT_MS = 90000 };
 
 #define RESTART_JOURNALD "restart systemd-journald"
 #define TIMESYNCD "systemd-timesyncd"
-
-#define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
-#define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
 
 /* What is to be upgraded is the distribution's 50unattended-upgrades' business: security. A person's own file sorts behind this one. */
 static const char upgrades_conf[] =

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/caddyfile.h"
 #include "base/error.h"
+#include "ops/adding.h"
 #include "ops/caddy.h"
 #include "ops/provision.h"
 #include "plan/types.h"
@@ -15,9 +16,6 @@ static const char unit_name[] = "caddy.service";
 static const char sources_path[] = "/etc/apt/sources.list.d/goldpath-caddy.sources";
 static const char key_path[] = "/etc/apt/keyrings/goldpath-caddy.gpg";
 static const char drop_in_folder[] = "/etc/systemd/system/caddy.service.d";
-
-#define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
-#define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
 
 /*
  * Caddy's own repository, as https://caddyserver.com/docs/install has it. Its key is "Caddy Web Server <contact@caddyserver.com>"; the

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/parse.h"
 #include "data/embed.h"
+#include "ops/adding.h"
 #include "ops/paths.h"
 #include "ops/provision.h"
 #include "plan/types.h"
@@ -33,9 +34,6 @@ static int daemon_reload(struct gp_ctx *ctx, struct gp_error *err)
 }
 
 static const struct gp_handler handler_daemon_reload = { .run = daemon_reload };
-
-#define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
-#define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
 
 static int add_packages(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_error *err)
 {

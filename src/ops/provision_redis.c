@@ -11,13 +11,11 @@
 #include "base/error.h"
 #include "base/template.h"
 #include "data/embed.h"
+#include "ops/adding.h"
 #include "ops/provision.h"
 #include "plan/types.h"
 #include "sys/ctx.h"
 #include "sys/memory.h"
-
-#define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
-#define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
 
 static const char conf_path[] = "/etc/redis/goldpath.conf";
 

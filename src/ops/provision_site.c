@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/template.h"
 #include "data/embed.h"
+#include "ops/adding.h"
 #include "ops/paths.h"
 #include "ops/provision.h"
 #include "ops/redisdb.h"
@@ -16,9 +17,6 @@
 #include "sys/proc.h"
 
 enum { SECRET_KEY_LEN = 64, PASSWORD_LEN = 32, ENV_KEYS_MAX = 450, STOP_TIMEOUT_MAX_S = 90 };
-
-#define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
-#define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
 
 static void add_folder(struct gp_ctx *ctx, struct gp_plan *plan, const char *path, const char *owner, const char *group, mode_t mode)
 {

@@ -4,13 +4,11 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "ops/adding.h"
 #include "ops/provision.h"
 #include "plan/types.h"
 #include "sys/account.h"
 #include "sys/ctx.h"
-
-#define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
-#define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
 
 /* Who must still get in after this run: who called sudo, or root who came by ssh. */
 static const char *session_user(struct gp_ctx *ctx)

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "ops/adding.h"
 #include "ops/provision.h"
 #include "ops/redisdb.h"
 #include "ops/remove.h"
@@ -14,9 +15,7 @@
 
 enum { REDIS_PORT = 6379, ROOM_LEAST = 16 << 20 };
 
-#define ADD(...) gp_plan_add(ctx, plan, (struct gp_resource){ __VA_ARGS__ })
 #define UNITS(r) { (r)->paths.gunicorn_socket, (r)->paths.gunicorn, (r)->paths.celery }
-#define SPEC(type, ...) memcpy(gp_alloc(ctx->arena, sizeof(type)), &(type){ __VA_ARGS__ }, sizeof(type))
 
 static const char *in_backup(struct gp_ctx *ctx, const struct gp_removal *r, const char *name)
 {
