@@ -64,19 +64,10 @@ static void fresh(struct gp_ctx *ctx, const struct gp_resource *resource, struct
 				spec->settings[i].value);
 }
 
-/* The settings are in the file that it includes (before this one in the plan): a restart puts them in force. */
-static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
-{
-	struct gp_bus *bus;
-
-	(void)resource;
-	GP_TRY(gp_ctx_bus(ctx, &bus, err));
-	return gp_unit_run(bus, redis_unit, GP_UNIT_RESTART, RESTART_TIMEOUT_MS, err);
-}
-
-const struct gp_resource_type gp_redis_type = { .name = "redis", .diff = diff, .fresh = fresh, .apply = apply };
-
-/* CONFIG SET appendonly yes returns at once, and the file is written behind it: only when that has ended is everything in it. */
+/*
+ * CONFIG SET appendonly yes returns at once, and the file is written behind it: only when that has ended is everything in it. A Redis that is
+ * told to stop before that says "Writing initial AOF, can't exit", goes on, and keeps systemd waiting for ever.
+ */
 static int wait_for_rewrite(struct gp_ctx *ctx, int port, struct gp_error *err)
 {
 	int64_t deadline = gp_mono_ms() + REWRITE_TIMEOUT_MS;
@@ -98,6 +89,19 @@ static int wait_for_rewrite(struct gp_ctx *ctx, int port, struct gp_error *err)
 		poll(NULL, 0, REWRITE_POLL_MS); /* there is no event to wait for */
 	}
 }
+
+/* The settings are in the file that it includes (before this one in the plan): a restart puts them in force. */
+static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
+{
+	const struct gp_redis_server *spec = resource->spec;
+	struct gp_bus *bus;
+
+	GP_TRY(gp_ctx_bus(ctx, &bus, err));
+	GP_TRY(wait_for_rewrite(ctx, spec->port, err));
+	return gp_unit_run(bus, redis_unit, GP_UNIT_RESTART, RESTART_TIMEOUT_MS, err);
+}
+
+const struct gp_resource_type gp_redis_type = { .name = "redis", .diff = diff, .fresh = fresh, .apply = apply };
 
 static int live_apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
 {
