@@ -17,6 +17,7 @@
 #include "sys/ctx.h"
 #include "sys/digest.h"
 #include "sys/fs.h"
+#include "sys/journal.h"
 #include "sys/unit.h"
 
 enum { FILE_MAX = 1 << 20, JOB_TIMEOUT_MS = 90000 };
@@ -218,7 +219,7 @@ static int run_job(struct gp_ctx *ctx, enum gp_unit_verb verb, struct gp_error *
 	struct gp_bus *bus;
 
 	GP_TRY(gp_ctx_bus(ctx, &bus, err));
-	return gp_unit_run(bus, unit, verb, JOB_TIMEOUT_MS, err);
+	return gp_unit_run(bus, unit, verb, JOB_TIMEOUT_MS, err) < 0 ? gp_journal_explain(unit, err) : 0;
 }
 
 /* Caddy says "address already in use"; who uses it is worth more. */

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "ops/paths.h"
 #include "ops/sites.h"
+#include "plan/types.h"
 #include "sys/ctx.h"
 #include "sys/lock.h"
 #include "sys/net.h"
@@ -41,9 +42,12 @@ static void add_deploy_users(struct gp_ctx *ctx, const struct gp_host *host, con
 static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struct gp_sites *sites,
 	struct gp_plan *ret, struct gp_error *err)
 {
+	static const struct gp_folder state = { .owner = "root", .group = "root", .mode = 0755 };
 	struct gp_sshd *sshd = gp_sshd_new(ctx->arena, ctx->lock_dir);
 	bool https = gp_sites_https(sites);
 
+	/* First: the engine itself writes there as soon as something is to be changed. */
+	gp_plan_add(ctx, ret, (struct gp_resource){ .type = &gp_folder_type, .name = ctx->state_dir, .spec = &state });
 	gp_provision_caddy_ports(ctx, ret, https);
 	GP_TRY(gp_provision_host(ctx, ret, host, https, sshd, err));
 	add_deploy_users(ctx, host, sites->v, sites->asked, ret);

@@ -54,7 +54,7 @@ static int add_packages(struct gp_ctx *ctx, struct gp_plan *plan, const struct g
 static void add_folders(struct gp_ctx *ctx, struct gp_plan *plan)
 {
 	static const struct gp_folder plain = { .owner = "root", .group = "root", .mode = 0755 };
-	const char *const paths[] = { ctx->state_dir, ctx->sites_dir, gp_sprintf(ctx->arena, "%s/bin", ctx->sites_dir), "/var/log/sum" };
+	const char *const paths[] = { ctx->sites_dir, gp_sprintf(ctx->arena, "%s/bin", ctx->sites_dir), "/var/log/sum" };
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		ADD(.type = &gp_folder_type, .name = paths[i], .spec = &plain);

@@ -166,13 +166,8 @@ static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct 
 	if (spec->stop_first)
 		GP_TRY(gp_unit_run(bus, spec->stop_first, GP_UNIT_STOP, JOB_TIMEOUT_MS, err));
 	GP_TRY(gp_unit_reset_failed(bus, resource->name, err));
-	if (gp_unit_run(bus, resource->name, GP_UNIT_START, JOB_TIMEOUT_MS, err) < 0) {
-		const char *tail = "";
-
-		gp_journal_tail(ctx->arena, resource->name, 20, 0, &tail, NULL);
-		gp_detail(err, tail, __builtin_strlen(tail));
-		return gp_hint(err, "`journalctl -u %s` has all of it", resource->name);
-	}
+	if (gp_unit_run(bus, resource->name, GP_UNIT_START, JOB_TIMEOUT_MS, err) < 0)
+		return gp_journal_explain(resource->name, err);
 	return 0;
 }
 

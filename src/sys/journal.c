@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/str.h"
 
-enum { LINE_MAX_BYTES = 500, LINES_MAX = 1000 };
+enum { LINE_MAX_BYTES = 500, LINES_MAX = 1000, EXPLAIN_LINES = 20 };
 
 static void close_journal(sd_journal **j)
 {
@@ -19,48 +19,19 @@ static void close_journal(sd_journal **j)
 }
 #define AUTO_JOURNAL __attribute__((cleanup(close_journal))) sd_journal *
 
-/* Length of the well-formed UTF-8 character at s, 0 where there is none. C1 controls count as ill-formed: 0x9b starts an escape. */
-static size_t utf8_char(const unsigned char *s, size_t len)
-{
-	unsigned char c = s[0];
-	size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-
-	if (n == 0 || n > len)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((c == 0xc2 && s[1] < 0xa0) || (c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) || (c == 0xf0 && s[1] < 0x90) ||
-		(c == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
-/* One line of at most LINE_MAX_BYTES. Line breaks and tabs become blanks, other controls and broken UTF-8 '?'. */
+/* One line of at most LINE_MAX_BYTES. Line breaks and tabs become blanks, what a terminal would act upon '?'. */
 static const char *clean(struct gp_arena *arena, const unsigned char *text, size_t len)
 {
-	char *line = gp_alloc(arena, LINE_MAX_BYTES + 1);
-	size_t used = 0;
+	char *line;
 
 	while (len && strchr("\r\n\t ", text[len - 1]))
 		len--;
-	for (size_t i = 0; i < len;) {
-		size_t n = utf8_char(text + i, len - i);
-
-		if (used + (n ? n : 1) > LINE_MAX_BYTES)
-			break;
-		if (n > 1) {
-			memcpy(line + used, text + i, n);
-		} else {
-			unsigned char c = text[i];
-
-			line[used] = c == '\n' || c == '\t' || c == '\r' ? ' ' : n == 0 || c < 0x20 || c == 0x7f ? '?' : (char)c;
-			n = 1;
-		}
-		used += n;
-		i += n;
-	}
-	line[used] = '\0';
+	line = gp_strndup(arena, (const char *)text, len < LINE_MAX_BYTES ? len : LINE_MAX_BYTES);
+	for (char *p = line; *p; p++)
+		if (*p == '\n' || *p == '\t' || *p == '\r')
+			*p = ' ';
+	/* The bytes of a character that was cut in two are no UTF-8 and go with the rest. */
+	gp_tame(line, strlen(line), "");
 	return line;
 }
 
@@ -125,4 +96,14 @@ int gp_journal_tail(struct gp_arena *arena, const char *unit, size_t max_lines, 
 		gp_strv_add(arena, &oldest_first, lines[--n]);
 	*ret = gp_strv_join(arena, &oldest_first, "\n");
 	return 0;
+}
+
+int gp_journal_explain(const char *unit, struct gp_error *err)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	const char *tail = "";
+
+	gp_journal_tail(arena, unit, EXPLAIN_LINES, 0, &tail, NULL);
+	gp_detail(err, tail, strlen(tail));
+	return gp_hint(err, "`journalctl -u %s` has all of it", unit);
 }

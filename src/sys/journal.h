@@ -15,4 +15,8 @@ struct gp_error;
 int gp_journal_tail(struct gp_arena *arena, const char *unit, size_t max_lines, uint64_t since_us, const char **ret,
 	struct gp_error *err);
 
+/* Give a failure the unit's last lines as its detail, and the command that shows all of them as its hint. Returns -1, so that it ends a
+ * function. */
+int gp_journal_explain(const char *unit, struct gp_error *err);
+
 #endif

@@ -357,8 +357,7 @@ class Path:
         self.repo.branch('outgoing', {
             'home/outgoing.py': OUTGOING,
             'home/tasks.py': lambda old: old + '\n\n@app.task\ndef go_out():\n    from home.outgoing import go_out\n\n    return go_out("Celery")\n',
-            'acme_kitchens/urls.py': lambda old: old.replace(
-                'urlpatterns.append(', 'from home.outgoing import view\n\nurlpatterns.append(path("e2e/", view))\nurlpatterns.append(')})
+            'acme_kitchens/urls.py': lambda old: old + '\nfrom home.outgoing import view  # noqa: E402\n\nurlpatterns.insert(0, path("e2e/", view))\n'})
         self.repo.put(self.host, lib.REPO)
         self.host.goldpath('deploy', lib.SLUG, '--ref', 'outgoing')
         answer = self.host.get('/e2e/', timeout=60)
