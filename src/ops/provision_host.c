@@ -122,16 +122,48 @@ static int ssh_by_socket(struct gp_ctx *ctx, bool *ret, struct gp_error *err)
 	return 0;
 }
 
+/* Does anything listen for the world on a port that is not open anyway? Whose it is takes a walk through all processes. */
+static bool strangers(struct gp_ctx *ctx, const struct ports *ports)
+{
+	struct gp_listener *listeners;
+	size_t n;
+
+	if (gp_net_listeners(ctx->arena, false, &listeners, &n, NULL) < 0)
+		return true;
+	for (size_t i = 0; i < n; i++) {
+		bool known = listeners[i].loopback || listeners[i].port == 80 || listeners[i].port == 443;
+
+		for (size_t k = 0; k < ports->n && !known; k++)
+			known = ports->v[k].port == listeners[i].port && !ports->v[k].udp;
+		if (!known)
+			return true;
+	}
+	return false;
+}
+
+/* The one that this very session came in by. */
+static int add_session_port(struct gp_ctx *ctx, struct ports *ports)
+{
+	const char *session = getenv("SSH_CONNECTION");
+	struct gp_strv words = gp_words(ctx->arena, session ? session : ""); /* client, its port, server, its port */
+	int64_t port;
+
+	if (words.n == 4 && gp_parse_int(words.v[3], 1, 65535, &port))
+		add_ssh_port(ports, port);
+	return 0;
+}
+
 /* Every port sshd listens on: by its configuration, by what it really holds open, by systemd's ssh.socket (Ubuntu 24.04), and the
  * one that this very session came in by. One too many is harmless; one too few locks its owner out. */
 static int ssh_ports(struct gp_ctx *ctx, struct gp_sshd *sshd, struct ports *ports, struct gp_error *err)
 {
-	const char *session = getenv("SSH_CONNECTION");
 	struct gp_listener *listeners;
 	size_t n;
 	bool systemd = false, by_socket = false;
 
 	configured_ssh_ports(sshd, ports);
+	if (!strangers(ctx, ports))
+		return add_session_port(ctx, ports);
 	GP_TRY(gp_net_listeners(ctx->arena, true, &listeners, &n, err));
 	for (size_t i = 0; i < n; i++)
 		systemd = systemd || (listeners[i].pid == 1 && !listeners[i].loopback);
@@ -140,14 +172,7 @@ static int ssh_ports(struct gp_ctx *ctx, struct gp_sshd *sshd, struct ports *por
 	for (size_t i = 0; i < n; i++)
 		if (gp_starts_with(listeners[i].comm, "sshd") || (by_socket && listeners[i].pid == 1 && !listeners[i].loopback))
 			add_ssh_port(ports, listeners[i].port);
-	if (session) {
-		struct gp_strv words = gp_words(ctx->arena, session); /* client, its port, server, its port */
-		int64_t port;
-
-		if (words.n == 4 && gp_parse_int(words.v[3], 1, 65535, &port))
-			add_ssh_port(ports, port);
-	}
-	return 0;
+	return add_session_port(ctx, ports);
 }
 
 /* Caddy speaks HTTP/3 too, over UDP, wherever it speaks HTTPS. */
