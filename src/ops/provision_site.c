@@ -223,7 +223,6 @@ static int add_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 		{ "domain", site->domain },
 		{ "state", p->state },
 		{ "user", p->run_user },
-		{ "unit", p->gunicorn },
 		{ "subdir", gp_streq(site->subdir, ".") ? "" : gp_sprintf(ctx->arena, "/%s", site->subdir) },
 		{ "socket", yes(site->gunicorn.socket) },
 		{ "workers", number(ctx, site->gunicorn.workers) },
