@@ -248,9 +248,17 @@ static int add_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 	return 0;
 }
 
+/* What goes wrong with one site is that site's alone. */
+static void of_this_site(struct gp_plan *plan, size_t first, const struct gp_site *site)
+{
+	for (size_t i = first; i < plan->n; i++)
+		plan->v[i].group = site->slug;
+}
+
 /* Whether a unit should run follows from whether there is a release to run. */
 void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site)
 {
+	size_t first = plan->n;
 	const struct gp_paths paths = gp_site_paths(ctx, site->slug), *p = &paths;
 	bool live = gp_fs_exists(gp_sprintf(ctx->arena, "%s/.goldpath/release.env", p->app));
 	const struct gp_unit *on = SPEC(struct gp_unit, .present = true, .own_file = true, .enabled = true, .running = live);
@@ -260,6 +268,7 @@ void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const st
 	ADD(.type = &gp_unit_type, .name = p->gunicorn_socket, .spec = site->gunicorn.socket ? socket : &off, .after = { GP_RES_RELOAD_UNITS });
 	ADD(.type = &gp_unit_type, .name = p->gunicorn, .spec = on, .after = { GP_RES_RELOAD_UNITS });
 	ADD(.type = &gp_unit_type, .name = p->celery, .spec = site->celery.enabled ? on : &off, .after = { GP_RES_RELOAD_UNITS });
+	of_this_site(plan, first, site);
 }
 
 static int check_sudoers(void *ctx, const char *candidate, struct gp_error *err)
@@ -360,6 +369,7 @@ int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 	struct gp_error *err)
 {
 	struct gp_paths *p = SPEC(struct gp_paths, 0);
+	size_t first = plan->n;
 	const char *deploy = gp_deploy_user(host, site);
 	struct gp_packages *packages = SPEC(struct gp_packages, .names = site->packages);
 
@@ -376,5 +386,6 @@ int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 	GP_TRY(add_units(ctx, plan, site, p, err));
 	GP_TRY(add_sudoers(ctx, plan, deploy, site, p, err));
 	GP_TRY(add_caddy(ctx, plan, site, p, err));
+	of_this_site(plan, first, site);
 	return 0;
 }

@@ -137,6 +137,8 @@ struct walk {
 	bool apply, applied;
 	const struct gp_changes *only;
 	struct gp_changes *all;
+	struct gp_strv failed; /* groups */
+	struct gp_error first; /* why, of the first of those */
 };
 
 static bool find(const struct walk *w, size_t before, const char *name, size_t *ret)
@@ -261,6 +263,24 @@ static int visit(struct gp_ctx *ctx, struct walk *w, size_t at, struct gp_error 
 	return apply_one(ctx, r, err);
 }
 
+/* One resource; where it belongs to a group, its failure is the group's. */
+static int step(struct gp_ctx *ctx, struct walk *w, size_t at, struct gp_error *err)
+{
+	const char *group = w->plan->v[at].group;
+	struct gp_error why = { 0 };
+
+	if (!group)
+		return visit(ctx, w, at, err);
+	if (gp_strv_has(&w->failed, group) || visit(ctx, w, at, &why) == 0)
+		return 0;
+	if (w->failed.n == 0)
+		w->first = why;
+	else
+		gp_tell_warn(ctx, "%s: %s", group, why.msg);
+	gp_strv_add(ctx->arena, &w->failed, group);
+	return 0;
+}
+
 int gp_plan_run(struct gp_ctx *ctx, const struct gp_plan *plan, bool apply, const struct gp_changes *only, struct gp_changes *ret,
 	struct gp_error *err)
 {
@@ -273,7 +293,13 @@ int gp_plan_run(struct gp_ctx *ctx, const struct gp_plan *plan, bool apply, cons
 	if (apply)
 		GP_TRY(tell_unfinished(ctx, err));
 	for (size_t i = 0; i < plan->n && result == 0; i++)
-		result = visit(ctx, &w, i, err);
+		result = step(ctx, &w, i, err);
+	if (result == 0 && w.failed.n) {
+		result = -1;
+		if (err)
+			*err = w.first;
+		gp_state(err, "the rest of %s was left out, everything else was gone through", gp_strv_join(ctx->arena, &w.failed, ", "));
+	}
 	*ret = all;
 	/* One that failed has said so itself. */
 	if (apply && gp_fs_remove(unfinished_path(ctx), result < 0 ? NULL : err) < 0)

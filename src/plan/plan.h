@@ -55,6 +55,7 @@ struct gp_resource {
 	const void *spec;                  /* the type's own struct */
 	const char *after[GP_AFTER_MAX];   /* names of resources that must come first */
 	const char *notify;                /* the handler that a change here calls, or NULL */
+	const char *group;                 /* what fails here stops the rest of this group and no other; NULL: it stops all */
 };
 
 struct gp_plan {
@@ -66,7 +67,8 @@ struct gp_plan {
 void gp_plan_add(struct gp_ctx *ctx, struct gp_plan *plan, struct gp_resource resource);
 
 /*
- * Walk the plan in order. apply false: only find out. Changes go to *ret (arena) and to the observer as they come, those before a
+ * Walk the plan in order. apply false: only find out. A failure within a group is told of as a warning, the rest of that group is left out,
+ * and the first such failure is what the walk ends with. Changes go to *ret (arena) and to the observer as they come, those before a
  * failure too. A dependency that does not come earlier in the plan is an error: order is explicit.
  * only: what somebody has agreed to; a change that is not among them is refused instead of applied. NULL: all are agreed to.
  */

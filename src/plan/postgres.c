@@ -53,7 +53,7 @@ static int read_role(struct gp_ctx *ctx, const struct gp_pg_role *spec, struct r
 		" case when r.rolvaliduntil < 'infinity' then 'valid until ' || r.rolvaliduntil end),"
 		" coalesce(r.rolpassword like 'SCRAM-SHA-256$%', false), r.rolconnlimit,"
 		" (select string_agg(g.rolname, ', ' order by g.rolname) from pg_auth_members m join pg_roles g on g.oid = m.roleid"
-		"  where m.member = r.oid), exists (select from pg_database where datname = $2 and datdba = r.oid)"
+		"  where m.member = r.oid), exists (select from pg_database where datname = $2 and datdba = r.oid and datallowconn)"
 		" from pg_authid r where r.rolname = $1";
 	const char *const params[] = { spec->role, spec->login_dbname };
 	const char *const *cells;
@@ -192,7 +192,9 @@ static int read_database(struct gp_ctx *ctx, const struct gp_pg_database *spec, 
 	struct gp_error *err)
 {
 	static const char sql[] =
-		"select r.rolname, pg_encoding_to_char(d.encoding), has_database_privilege('public', d.oid, 'connect')"
+		"select r.rolname, pg_encoding_to_char(d.encoding), has_database_privilege('public', d.oid, 'connect'),"
+		" concat_ws(', ', case when not d.datallowconn then 'closed' end, case when d.datistemplate then 'a template' end,"
+		" case when d.datconnlimit <> -1 then 'limited to ' || d.datconnlimit || ' connections' end)"
 		" from pg_database d join pg_roles r on r.oid = d.datdba where d.datname = $1";
 	size_t rows, columns;
 	struct gp_pg *pg;
@@ -225,6 +227,9 @@ static int database_diff(struct gp_ctx *ctx, const struct gp_resource *resource,
 		gp_change_add(ctx, changes, '!', resource, "its encoding is %s, Django wants UTF8; only a dump and a new database change that", cells[1]);
 	if (gp_streq(cells[2], "t"))
 		gp_change_add(ctx, changes, '~', resource, "every role may connect → only its owner");
+	/* All of these its owner, the site's code, can set: to keep a removal or the next provision out. */
+	if (*cells[3])
+		gp_change_add(ctx, changes, '~', resource, "%s → open, no template", cells[3]);
 	return 0;
 }
 
@@ -246,6 +251,7 @@ static int database_apply(struct gp_ctx *ctx, const struct gp_resource *resource
 			"CREATE DATABASE %s OWNER %s TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'", name, owner), err));
 	else if (!gp_streq(cells[0], spec->owner))
 		GP_TRY(gp_pg_exec(pg, gp_sprintf(ctx->arena, "ALTER DATABASE %s OWNER TO %s", name, owner), err));
+	GP_TRY(gp_pg_open_database(pg, ctx->arena, spec->database, err));
 	return gp_pg_exec(pg, gp_sprintf(ctx->arena, "REVOKE ALL ON DATABASE %s FROM PUBLIC", name), err);
 }
 

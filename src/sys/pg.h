@@ -50,4 +50,8 @@ int gp_pg_literal(struct gp_pg *pg, struct gp_arena *arena, const char *text, co
 int gp_pg_scram(struct gp_pg *pg, struct gp_arena *arena, const char *role, const char *password, const char **ret,
 	struct gp_error *err);
 
+/* As superuser: undo what a database's owner can do to keep others out of it, or to keep it from being dropped: connections not allowed or
+ * limited, a template. One that is not there is fine. */
+int gp_pg_open_database(struct gp_pg *pg, struct gp_arena *arena, const char *database, struct gp_error *err);
+
 #endif

@@ -242,3 +242,15 @@ int gp_pg_scram(struct gp_pg *pg, struct gp_arena *arena, const char *role, cons
 		return gp_fail(err, GP_E_FAILED, "cannot compute the SCRAM verifier of role '%s'", role);
 	return keep(arena, verifier, "verifier", ret, err);
 }
+
+int gp_pg_open_database(struct gp_pg *pg, struct gp_arena *arena, const char *database, struct gp_error *err)
+{
+	const char *there, *name;
+
+	GP_TRY(gp_pg_value(pg, arena, "select 1 from pg_database where datname = $1 and (datistemplate or not datallowconn or datconnlimit <> -1)",
+		&database, 1, &there, err));
+	if (!there)
+		return 0;
+	GP_TRY(gp_pg_identifier(pg, arena, database, &name, err));
+	return gp_pg_exec(pg, gp_sprintf(arena, "ALTER DATABASE %s ALLOW_CONNECTIONS true IS_TEMPLATE false CONNECTION LIMIT -1", name), err);
+}
