@@ -184,7 +184,8 @@ static bool user_ok(const char *s)
 
 static bool package_ok(const char *s)
 {
-	return shaped(s, LOWER DIGIT, LOWER DIGIT "+.-", 2, 100);
+	/* apt takes NAME- for "remove NAME". */
+	return shaped(s, LOWER DIGIT, LOWER DIGIT "+.-", 2, 100) && !gp_ends_with(s, "-");
 }
 
 static bool dropin_ok(const char *s)

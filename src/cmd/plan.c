@@ -8,17 +8,25 @@
 #include "out/json.h"
 #include "sys/ctx.h"
 
+/* Here the changes are the result, not the story. */
+static void all_but_changes(void *arg, const struct gp_event *event)
+{
+	const struct gp_observer *story = arg;
+
+	if (event->kind != GP_EVENT_CHANGE && story->on_event)
+		story->on_event(story->arg, event);
+}
+
 static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *err)
 {
 	const struct gp_provision request = { .slug = args->slug };
-	const struct gp_observer nobody = { 0 }, story = ctx->observer;
+	struct gp_observer story = ctx->observer;
 	const struct gp_terminal terminal = gp_terminal_of(stdout, args->no_color);
 	struct gp_changes changes = { 0 };
 	size_t n;
 	int result;
 
-	/* Here the changes are the result, not the story. */
-	ctx->observer = nobody;
+	ctx->observer = (struct gp_observer){ .on_event = all_but_changes, .arg = &story };
 	result = gp_provision_run(ctx, &request, &changes, err);
 	ctx->observer = story;
 	n = gp_changes_count(&changes);

@@ -12,13 +12,15 @@
 
 #define FLAG "--i-know-this-will-delete"
 
-/* How a person gets the database back. The dump has no owner in it: whoever loads it owns it. */
+/*
+ * How a person gets the database back, once the site is provisioned again. As the site's own role, by its password: what a dump holds was
+ * written by the site's code, and a superuser who loads it runs that.
+ */
 static const char *restore_line(struct gp_ctx *ctx, const struct gp_removal *r)
 {
 	if (!r->db.name || !gp_fs_exists(r->dump))
 		return NULL;
-	return gp_sprintf(ctx->arena, "sudo -u postgres createdb -T template0 -E UTF8 %s && gunzip -c %s | sudo -u postgres psql -q %s",
-		r->db.name, r->dump, r->db.name);
+	return gp_sprintf(ctx->arena, "gunzip -c %s | psql -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -U %s %s", r->dump, r->db.user, r->db.name);
 }
 
 static void print_json(struct gp_ctx *ctx, bool ok, bool applied, const struct gp_removal *r)
@@ -52,7 +54,8 @@ static void print_result(struct gp_ctx *ctx, const struct gp_removal *r)
 
 	printf("%s is removed; what it had is in %s\n", r->slug, r->backup);
 	if (restore)
-		printf("its database again: %s\n", restore);
+		printf("to have it again: put %s.yaml and site/.env back from there, and goldpath provision %s\n"
+		       "then its database, by the password in .env: %s\n", r->slug, r->slug, restore);
 }
 
 static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *err)

@@ -147,17 +147,23 @@ static void derive(struct gp_arena *arena, struct gp_site *site)
 		site->database.user = site->database.name;
 }
 
-/* Names that mean something to Postgres or to goldpath's own restore path are not a site's. */
-static int check(const struct gp_site *site, const char *label, struct gp_error *err)
+bool gp_site_reserved(const char *slug)
 {
-	static const char *const reserved[] = { "postgres", "template0", "template1" };
 	/* /srv/sum/bin, and what lies in /var/lib/goldpath and /run/goldpath beside the sites. */
 	static const char *const taken[] = { "bin", "caddy", "host", "pending", "redis-databases", "unfinished", "uv" };
 
 	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
-		if (gp_streq(site->slug, taken[i]))
-			return gp_fail(err, GP_E_CONFIG, "%s: '%s' is a name that goldpath uses itself: choose another slug", label, site->slug);
+		if (gp_streq(slug, taken[i]))
+			return true;
+	return false;
+}
 
+/* Names that mean something to Postgres or to goldpath's own restore path are not a site's. */
+static int check(const struct gp_site *site, const char *label, struct gp_error *err)
+{
+	static const char *const reserved[] = { "postgres", "template0", "template1" };
+	if (gp_site_reserved(site->slug))
+		return gp_fail(err, GP_E_CONFIG, "%s: '%s' is a name that goldpath uses itself: choose another slug", label, site->slug);
 	if (site->deploy_user && (gp_streq(site->deploy_user, "root") || gp_starts_with(site->deploy_user, "sum-")))
 		return gp_fail(err, GP_E_CONFIG, "%s: the deploy user cannot be '%s'", label, site->deploy_user);
 	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)

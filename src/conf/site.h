@@ -62,6 +62,9 @@ int gp_site_parse(struct gp_arena *arena, const char *label, const char *slug, c
 /* The names that have a file in DIR/sites, sorted: slugs, unless gp_site_load says otherwise. */
 int gp_site_list(struct gp_arena *arena, const char *dir, struct gp_strv *ret, struct gp_error *err);
 
+/* Is that a name that goldpath uses itself, and no site's? */
+bool gp_site_reserved(const char *slug);
+
 /* slug with '-' as '_': the name of its database, role and Python project where nothing else is said. */
 const char *gp_site_underscored(struct gp_arena *arena, const char *slug);
 

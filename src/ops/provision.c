@@ -122,5 +122,5 @@ int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, str
 		tell_restarts(ctx, ret);
 	for (size_t i = 0; i < sites.asked; i++)
 		tell_dns(ctx, &sites.v[i], ret);
-	return request->apply ? gp_sites_check(&sites, err) : 0;
+	return gp_sites_check(&sites, err);
 }

@@ -82,7 +82,8 @@ void gp_provision_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct g
 	static const struct gp_member www_data = { .user = "caddy", .group = "www-data", .by_package = true };
 	static const struct gp_file drop_in = {
 		.content = "# Written by goldpath: where Caddy's admin API listens, instead of a port that any program on this host could reach.\n"
-			   "[Service]\nRuntimeDirectory=caddy\nRuntimeDirectoryMode=0700\n",
+			   "[Service]\nRuntimeDirectory=caddy\nRuntimeDirectoryMode=0700\n"
+			   "# All sites depend on it.\nRestart=on-failure\nRestartSec=1\n",
 		.owner = "root", .group = "root", .mode = 0644,
 	};
 	const char *package = host->caddy == GP_CADDY_DISTRIBUTION ? GP_RES_PACKAGES : GP_RES_CADDY;

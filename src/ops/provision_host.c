@@ -14,6 +14,7 @@
 #include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/net.h"
+#include "sys/session.h"
 #include "sys/sshd.h"
 #include "sys/unit.h"
 
@@ -144,12 +145,10 @@ static bool strangers(struct gp_ctx *ctx, const struct ports *ports)
 /* The one that this very session came in by. */
 static int add_session_port(struct gp_ctx *ctx, struct ports *ports)
 {
-	const char *session = getenv("SSH_CONNECTION");
-	struct gp_strv words = gp_words(ctx->arena, session ? session : ""); /* client, its port, server, its port */
-	int64_t port;
+	struct gp_session session = gp_session_find(ctx->arena);
 
-	if (words.n == 4 && gp_parse_int(words.v[3], 1, 65535, &port))
-		add_ssh_port(ports, port);
+	if (session.port)
+		add_ssh_port(ports, session.port);
 	return 0;
 }
 
@@ -193,7 +192,8 @@ static int add_firewall(struct gp_ctx *ctx, struct gp_plan *plan, const struct g
 			add_port(ports, port);
 	}
 	ADD(.type = &gp_firewall_type, .name = GP_RES_FIREWALL, .after = { GP_RES_PACKAGES },
-		.spec = SPEC(struct gp_firewall, .ports = ports->v, .n = ports->n, .yields = host->firewall == GP_FIREWALL_AUTO));
+		.spec = SPEC(struct gp_firewall, .ports = ports->v, .n = ports->n, .yields = host->firewall == GP_FIREWALL_AUTO,
+			.v6 = gp_session_find(ctx->arena).v6 || gp_net_has_global_v6()));
 	return 0;
 }
 

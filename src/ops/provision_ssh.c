@@ -1,5 +1,4 @@
 /* The plan's part on ssh: the deploy user's keys, sshd's settings, the reload that these owe. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -9,16 +8,15 @@
 #include "plan/types.h"
 #include "sys/account.h"
 #include "sys/ctx.h"
+#include "sys/session.h"
 
-/* Who must still get in after this run: who called sudo, or root who came by ssh. */
+/* Who must still get in after this run. */
 static const char *session_user(struct gp_ctx *ctx)
 {
-	const char *name = getenv("SUDO_USER");
+	const char *name = gp_session_find(ctx->arena).user;
 	struct gp_account account;
 
-	if (!name || !*name)
-		name = getenv("SSH_CONNECTION") ? "root" : NULL;
-	return name && gp_account_find(ctx->arena, name, &account, NULL) == 1 ? gp_strdup(ctx->arena, name) : NULL;
+	return name && gp_account_find(ctx->arena, name, &account, NULL) == 1 ? name : NULL;
 }
 
 void gp_provision_ssh(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_sshd *sshd)

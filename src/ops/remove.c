@@ -48,6 +48,8 @@ static int write_record(struct gp_ctx *ctx, const struct gp_removal *r, const ch
 /* All that is known before anything is done. */
 static int look(struct gp_ctx *ctx, const char *slug, struct gp_removal *r, struct gp_error *err)
 {
+	if (gp_site_reserved(slug))
+		return gp_fail(err, GP_E_REFUSED, "'%s' is a name that goldpath uses itself, and no site's", slug);
 	*r = (struct gp_removal){ .slug = slug, .paths = gp_site_paths(ctx, slug) };
 	r->yaml = gp_sprintf(ctx->arena, "%s/sites/%s.yaml", ctx->etc_dir, slug);
 	GP_TRY(gp_remove_find_db(ctx, &r->paths, slug, &r->db, &r->packages, err));

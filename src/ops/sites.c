@@ -66,7 +66,7 @@ int gp_sites_load(struct gp_ctx *ctx, const char *slug, struct gp_sites *ret, st
 			continue;
 		if (gp_site_load(ctx->arena, ctx->etc_dir, slugs.v[i], &sites.v[sites.n], &why) == 0)
 			sites.n++;
-		else if (!slug)
+		else if (sites.unread++, !slug)
 			leave_out(ctx, &sites, &why);
 	}
 	sites.asked = slug ? 1 : sites.n;
@@ -81,8 +81,8 @@ int gp_sites_check(const struct gp_sites *sites, struct gp_error *err)
 		return 0;
 	if (err)
 		*err = sites->first;
-	return sites->broken == 1 ? gp_context(err, "everything but one site is as it should be")
-				  : gp_context(err, "everything but %zu sites is as it should be", sites->broken);
+	return sites->broken == 1 ? gp_context(err, "one site is left out, all else was gone through")
+				  : gp_context(err, "%zu sites are left out, all else was gone through", sites->broken);
 }
 
 bool gp_sites_https(const struct gp_sites *sites)
@@ -90,5 +90,6 @@ bool gp_sites_https(const struct gp_sites *sites)
 	for (size_t i = 0; i < sites->n; i++)
 		if (sites->v[i].tls != GP_TLS_OFF)
 			return true;
-	return false;
+	/* One whose file cannot be read may do so. */
+	return sites->unread > 0;
 }

@@ -11,7 +11,8 @@ struct gp_sites {
 	struct gp_site *v;
 	size_t n;              /* all whose files can be read */
 	size_t asked;          /* the first so many are asked for, the others are neighbours */
-	size_t broken;         /* asked for, and cannot be read */
+	size_t unread;         /* cannot be read */
+	size_t broken;         /* of those: asked for */
 	struct gp_error first; /* why, of the first of those */
 };
 

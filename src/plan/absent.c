@@ -170,9 +170,12 @@ static int database_diff(struct gp_ctx *ctx, const struct gp_resource *resource,
 static int database_apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
 {
 	const struct gp_absent_pg *spec = resource->spec;
+	struct gp_pg *pg;
 
 	if (!gp_fs_exists(spec->dump))
 		return gp_fail(err, GP_E_REFUSED, "there is no dump of it at %s", spec->dump);
+	GP_TRY(gp_ctx_admin(ctx, spec->port, &pg, err));
+	GP_TRY(gp_pg_open_database(pg, ctx->arena, spec->name, err));
 	/* FORCE ends the sessions that somebody still has. */
 	return drop(ctx, spec->port, spec->name, "DROP DATABASE", " WITH (FORCE)", err);
 }

@@ -118,12 +118,24 @@ static int run_dump(const struct gp_dump *spec, const struct gp_account *postgre
 	snprintf(port, sizeof(port), "--port=%d", spec->port);
 	if (snprintf(to, sizeof(to), "--file=%s", file) >= (int)sizeof(to))
 		return gp_fail(err, GP_E_FAILED, "%s: too long a path", file);
-	return gp_proc_must(&(struct gp_proc){
+	if (gp_proc_must(&(struct gp_proc){
 		.argv = GP_ARGV("pg_dump", "--format=plain", "--no-owner", "--no-privileges", "--clean", "--if-exists", "--compress=6",
-			"--no-password", port, to, "--", spec->database),
+			"--lock-wait-timeout=30s", "--no-password", port, to, "--", spec->database),
 		.as = postgres,
 		.umask = 077,
-		.timeout_ms = DUMP_TIMEOUT_MS }, NULL, err);
+		.timeout_ms = DUMP_TIMEOUT_MS }, NULL, err) == 0)
+		return 0;
+	if (err && strstr(err->detail, "lock timeout"))
+		gp_hint(err, "a session of the site holds a lock: stop its units, then this again");
+	return -1;
+}
+
+static int open_it(struct gp_ctx *ctx, int port, const char *database, struct gp_error *err)
+{
+	struct gp_pg *pg;
+
+	GP_TRY(gp_ctx_admin(ctx, port, &pg, err));
+	return gp_pg_open_database(pg, ctx->arena, database, err);
 }
 
 static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
@@ -133,6 +145,7 @@ static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct 
 	struct gp_account postgres;
 
 	GP_TRY(gp_account_get(ctx->arena, "postgres", &postgres, err));
+	GP_TRY(open_it(ctx, spec->port, spec->database, err));
 	GP_TRY(written(ctx, spec, &count, err));
 	GP_TRY(gp_fs_remove(spec->work, err));
 	GP_TRY(gp_fs_mkdir(spec->work, 0700, postgres.uid, postgres.gid, err));

@@ -109,6 +109,10 @@ static int check_ssh(struct gp_ctx *ctx, const struct state *state, const struct
 
 	if (state->enabled && state->loaded)
 		return 0;
+	if (spec->v6 && !state->ipv6) {
+		gp_fail(err, GP_E_REFUSED, "/etc/default/ufw says IPV6=no, which drops all of IPv6, and this host is reached by it");
+		return gp_hint(err, "set IPV6=yes there, then this again");
+	}
 	for (size_t i = 0; i < spec->n; i++) {
 		if (!spec->ports[i].ssh || judge(state, &spec->ports[i], &rule) != GP_UFW_SHUT)
 			continue;

@@ -222,8 +222,10 @@ static int apply_one(struct gp_ctx *ctx, const struct gp_resource *r, struct gp_
 		GP_TRY(owe(ctx, r->notify, err));
 	GP_TRY_TO(err, r->type->apply(ctx, r, err), "%s %s", r->type->name, r->name);
 	GP_TRY_TO(err, r->type->diff(ctx, r, &left, err), "%s %s, read back", r->type->name, r->name);
-	if (gp_changes_count(&left))
-		return gp_fail(err, GP_E_FAILED, "%s: still so after it was applied", left.v[0].what);
+	if (gp_changes_count(&left)) {
+		gp_fail(err, GP_E_FAILED, "%s: still so after it was applied", left.v[0].what);
+		return gp_hint(err, "something else on this host says otherwise: another line in the same configuration, or another tool");
+	}
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "base/dotenv.h"
 #include "base/error.h"
 #include "plan/types.h"
+#include "sys/account.h"
 #include "sys/ctx.h"
 #include "sys/digest.h"
 #include "sys/fs.h"
@@ -138,8 +139,13 @@ static int diff_password(struct gp_ctx *ctx, const struct gp_resource *resource,
 static int role_diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
 {
 	const struct gp_pg_role *spec = resource->spec;
+	struct gp_account account;
 	struct role role;
 
+	if (gp_account_find(ctx->arena, spec->role, &account, NULL) == 1) {
+		gp_fail(err, GP_E_REFUSED, "the role '%s' would belong to the host's user of that name, who gets in without a password", spec->role);
+		return gp_hint(err, "pg_hba.conf says peer for local connections: set another database.user in the site's file");
+	}
 	GP_TRY(read_role(ctx, spec, &role, err));
 	if (!role.exists) {
 		gp_change_add(ctx, changes, '+', resource, "%s", "");
@@ -154,7 +160,7 @@ static int role_diff(struct gp_ctx *ctx, const struct gp_resource *resource, str
 	if (!role.scram)
 		gp_change_add(ctx, changes, '~', resource, "password → stored by SCRAM");
 	/* One that cannot log in, or has no such password, is mended first. */
-	return *role.attributes || !role.scram ? 0 : diff_password(ctx, resource, &role, changes, err);
+	return *role.attributes || !role.scram || role.connections != spec->connections ? 0 : diff_password(ctx, resource, &role, changes, err);
 }
 
 /* A cluster that is there but stopped has its roles and databases still: nothing is said of what cannot be read. */

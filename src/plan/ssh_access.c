@@ -2,6 +2,7 @@
 #include "plan/ssh_access.h"
 
 #include <limits.h>
+#include <shadow.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/parse.h"
 #include "base/sshkey.h"
@@ -125,6 +127,14 @@ static int keys_why(struct gp_ctx *ctx, const struct gp_sshdconf *conf, const st
 	return 0;
 }
 
+/* shadow(5): days since 1970, -1 for never. */
+static bool expired(const char *name)
+{
+	const struct spwd *entry = getspnam(name);
+
+	return entry && entry->sp_expire >= 0 && entry->sp_expire * 86400 <= gp_now();
+}
+
 /* What stands in the way besides the key itself. */
 static const char *barred(struct gp_ctx *ctx, const struct gp_sshdconf *conf, const struct gp_account *account)
 {
@@ -132,6 +142,10 @@ static const char *barred(struct gp_ctx *ctx, const struct gp_sshdconf *conf, co
 	const char *shell = *account->shell ? account->shell : "/bin/sh";
 	struct gp_strv groups = { 0 }, ways = gp_words(ctx->arena, methods ? methods : "any");
 
+	if (expired(account->name))
+		return "has an account that has expired";
+	if (!gp_streq(gp_sshdconf_get(conf, "revokedkeys") ?: "none", "none"))
+		return "may have a key that sshd's RevokedKeys lists";
 	if (gp_streq(gp_sshdconf_get(conf, "pubkeyauthentication") ?: "yes", "no"))
 		return "cannot use a key, as sshd has PubkeyAuthentication no";
 	if (!gp_strv_has(&ways, "any") && !gp_strv_has(&ways, "publickey"))

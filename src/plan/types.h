@@ -197,6 +197,7 @@ struct gp_port {
 struct gp_firewall {
 	const struct gp_port *ports;
 	size_t n;
+	bool v6;     /* somebody comes by IPv6: without rules for it, UFW must not be enabled */
 	bool yields; /* leave a host alone that has packet rules of its own */
 };
 extern const struct gp_resource_type gp_firewall_type;

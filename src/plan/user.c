@@ -22,6 +22,11 @@ static int user_diff(struct gp_ctx *ctx, const struct gp_resource *resource, str
 		gp_fail(err, GP_E_REFUSED, "user '%s' exists and is no system user: it belongs to somebody else", spec->user);
 		return gp_hint(err, "choose another slug, or rename that user");
 	}
+	/* And what repositories' code runs as, and people log in as, must not be a service's. */
+	if (spec->home && account.uid < 1000) {
+		gp_fail(err, GP_E_REFUSED, "user '%s' is a system user: it belongs to something else", spec->user);
+		return gp_hint(err, "name another deploy_user");
+	}
 	if (!gp_account_whole(&account, spec->home))
 		gp_change_add(ctx, changes, '~', resource, "half made: its group, password entry or home is missing");
 	return 0;

@@ -182,7 +182,10 @@ int gp_confine_filter(const struct gp_confine *confine)
 #ifdef SYS_symlink
 		SYS_symlink,
 #endif
-		SYS_symlinkat, SYS_mount, SYS_fsopen, SYS_fsmount, SYS_open_tree, SYS_move_mount, SYS_io_uring_setup,
+#ifdef SYS_mknod
+		SYS_mknod,
+#endif
+		SYS_mknodat, SYS_symlinkat, SYS_mount, SYS_fsopen, SYS_fsmount, SYS_open_tree, SYS_move_mount, SYS_io_uring_setup,
 	};
 	enum { N = sizeof(refused) / sizeof(refused[0]), REFUSE = N + 5 };
 	struct sock_filter code[REFUSE + 1] = {

@@ -283,8 +283,28 @@ int gp_fs_relink(const char *path, const char *target, struct gp_error *err)
 	return gp_fs_sync_dir(parent_of(arena, path), err);
 }
 
-/* Empty the folder behind fd. Each level keeps two descriptors open: depth is bounded so that a hostile tree fails, not us. */
-static int empty_folder(int fd, dev_t dev, int depth, const char *path, struct gp_error *err)
+enum { DEPTH_MAX = 200 };
+
+/* What one deletion carries along. */
+struct removal {
+	const char *path;
+	dev_t dev;
+	int top;        /* the folder that is deleted */
+	unsigned moved; /* how many folders were moved up into it */
+};
+
+/* Each level keeps two descriptors open, so a tree that somebody made deeper than that is cut into pieces: its deepest part is moved up. */
+static int move_up(struct removal *r, int from, const char *name, struct gp_error *err)
+{
+	char to[32];
+
+	do
+		snprintf(to, sizeof(to), ".goldpath-deep-%u", r->moved++);
+	while (renameat2(from, name, r->top, to, RENAME_NOREPLACE) < 0 && errno == EEXIST && r->moved);
+	return faccessat(from, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : gp_fail(err, GP_E_FAILED, "%s: %s is nested too deep", r->path, name);
+}
+
+static int empty_folder(int fd, int depth, struct removal *r, struct gp_error *err)
 {
 	DIR *dir = fdopendir(fd);
 	struct dirent *e;
@@ -292,7 +312,7 @@ static int empty_folder(int fd, dev_t dev, int depth, const char *path, struct g
 
 	if (!dir) {
 		close(fd);
-		return gp_fail_errno(err, errno, "read folder %s", path);
+		return gp_fail_errno(err, errno, "read folder %s", r->path);
 	}
 	while (result == 0 && (errno = 0, e = readdir(dir))) {
 		int sub;
@@ -304,16 +324,18 @@ static int empty_folder(int fd, dev_t dev, int depth, const char *path, struct g
 			continue;
 		sub = errno == EISDIR || errno == EPERM ? openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
 		if (sub < 0 || fstat(sub, &st) < 0) {
-			result = gp_fail_errno(err, errno, "delete %s/%s", path, e->d_name);
+			result = gp_fail_errno(err, errno, "delete %s/%s", r->path, e->d_name);
 			gp_closep(&sub);
-		} else if (st.st_dev != dev || depth == 0) {
+		} else if (st.st_dev != r->dev) {
 			close(sub);
-			result = gp_fail(err, GP_E_REFUSED, "%s: %s is %s", path, e->d_name,
-				depth ? "another filesystem: unmount it first" : "nested too deep");
-		} else if (empty_folder(sub, dev, depth - 1, path, err) < 0) {
+			result = gp_fail(err, GP_E_REFUSED, "%s: %s is another filesystem: unmount it first", r->path, e->d_name);
+		} else if (depth == 0) {
+			close(sub);
+			result = move_up(r, dirfd(dir), e->d_name, err);
+		} else if (empty_folder(sub, depth - 1, r, err) < 0) {
 			result = -1;
 		} else if (unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR) < 0) {
-			result = gp_fail_errno(err, errno, "delete %s/%s", path, e->d_name);
+			result = gp_fail_errno(err, errno, "delete %s/%s", r->path, e->d_name);
 		}
 	}
 	closedir(dir);
@@ -322,19 +344,28 @@ static int empty_folder(int fd, dev_t dev, int depth, const char *path, struct g
 
 int gp_fs_remove(const char *path, struct gp_error *err)
 {
+	struct removal r = { .path = path };
+	GP_AUTO_FD top = -1;
 	struct stat st;
-	int fd;
+	unsigned before;
 
 	if (unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return gp_fail_errno(err, errno, "delete %s", path);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		gp_closep(&fd);
+	top = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (top < 0 || fstat(top, &st) < 0)
 		return gp_fail_errno(err, errno, "delete %s", path);
-	}
-	GP_TRY(empty_folder(fd, st.st_dev, 200, path, err));
+	r.dev = st.st_dev;
+	r.top = top;
+	do {
+		int fd = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		before = r.moved;
+		if (fd < 0)
+			return gp_fail_errno(err, errno, "delete %s", path);
+		GP_TRY(empty_folder(fd, DEPTH_MAX, &r, err));
+	} while (r.moved != before);
 	if (rmdir(path) < 0 && errno != ENOENT)
 		return gp_fail_errno(err, errno, "delete %s", path);
 	return 0;

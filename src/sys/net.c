@@ -303,3 +303,21 @@ bool gp_net_is_ours(const char *address)
 	}
 	return false;
 }
+
+bool gp_net_has_global_v6(void)
+{
+	__attribute__((cleanup(free_addresses))) struct ifaddrs *list = NULL;
+
+	if (getifaddrs(&list) < 0)
+		return false;
+	for (const struct ifaddrs *a = list; a; a = a->ifa_next) {
+		struct sockaddr_in6 v6;
+
+		if (!a->ifa_addr || a->ifa_addr->sa_family != AF_INET6)
+			continue;
+		memcpy(&v6, a->ifa_addr, sizeof(v6));
+		if (!IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr) && !IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr))
+			return true;
+	}
+	return false;
+}

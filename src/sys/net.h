@@ -30,4 +30,7 @@ int gp_net_resolve(struct gp_arena *arena, const char *host, struct gp_strv *ret
 /* Is that one of this host's own addresses, as inet_ntop writes it? */
 bool gp_net_is_ours(const char *address);
 
+/* Can this host be reached by IPv6 from outside: has it an address beyond loopback and link? */
+bool gp_net_has_global_v6(void);
+
 #endif

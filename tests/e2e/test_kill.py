@@ -159,7 +159,9 @@ while len(runs) < 150:
         said.append(line.rstrip())
         changes += bool(re.match(r'[-+~] ', line))
         if changes == 2:
-            time.sleep(rng.choice((0, 0, 0.002, 0.01, 0.03)))
+            # At the same place again: later, since what takes longer than that would be begun for ever.
+            stuck = sum(said[-1] == run[-1] for run in runs[-5:])
+            time.sleep(rng.choice((0, 0, 0.002, 0.01, 0.03)) if not stuck else 0.1 * 3 ** stuck)
             p.kill()
             break
     p.stderr.close()

@@ -104,16 +104,18 @@ from django.http import JsonResponse
 
 
 def go_out(who):
-    connection = get_connection("django.core.mail.backends.smtp.EmailBackend", host="localhost", port=2525)
-    EmailMessage("from " + who, "text", "site@example.com", ["you@example.com"], connection=connection).send()
     with urllib.request.urlopen("https://" + settings.ALLOWED_HOSTS[0] + "/robots.txt", timeout=20) as answer:
-        return answer.status
+        status = answer.status
+    connection = get_connection("django.core.mail.backends.smtp.EmailBackend", host="localhost", port=2525)
+    EmailMessage("from %s, %d" % (who, status), "text", "site@example.com", ["you@example.com"], connection=connection).send()
 
 
 def view(request):
     from home.tasks import go_out as task
 
-    return JsonResponse({"Celery": task.delay().get(timeout=30), "gunicorn": go_out("gunicorn")})
+    task.delay()
+    go_out("gunicorn")
+    return JsonResponse({"ok": True})
 '''
 
 
@@ -362,9 +364,9 @@ class Path:
         self.host.goldpath('deploy', lib.SLUG, '--ref', 'outgoing')
         answer = self.host.get('/e2e/', timeout=60)
         self.assertEqual(answer.status, 200, answer.body[-2000:])
-        self.assertEqual(json.loads(answer.body), {'gunicorn': 200, 'Celery': 200})
-        lib.wait_for(lambda: self.host.sh('cat /root/mail').count('Subject: from ') == 2, 'two mails', 10)
-        self.assertEqual(set(re.findall('Subject: from (.*)', self.host.sh('cat /root/mail'))), {'gunicorn', 'Celery'})
+        def mails():
+            return set(re.findall('^Subject: (.*?)\\r?$', self.host.sh('cat /root/mail 2>/dev/null || true'), re.M))
+        lib.wait_for(lambda: mails() == {'from gunicorn, 200', 'from Celery, 200'}, f'two mails: {mails()}', 30)
         self.host.goldpath('deploy', lib.SLUG, '--ref', 'main')
 
     # ------------------------------------------------------------ further deploys, by other ways

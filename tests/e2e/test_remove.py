@@ -129,10 +129,16 @@ class Remove(unittest.TestCase):
         self.host.sh(f'test -e {backup}/sum-{SLUG}-celery.service.d/mine.conf && gunzip -t {backup}/{SLUG}_db_*Z.sql.gz')
         self.assertEqual(self.host.run('sh', '-c', f'ls -d {backup}/part {backup}/*.new /var/backups/goldpath/.dump-* 2>/dev/null').out, '')
         if database:
-            line = re.search(r'^its database again: (.*)$', done.out, re.M)[1]
-            self.host.sh(f'cd /tmp; {line} >/dev/null')
+            # As provision would have made them; the dump is loaded by the site's own role.
+            line = re.search(r'^then its database, by the password in \.env: (.*)$', done.out, re.M)[1]
+            self.assertIn(f' -U {DB} {DB}', line)
+            self.host.sh(f"""cd /tmp; had=1; runuser -u postgres -- createuser {DB} 2>/dev/null && had=
+                runuser -u postgres -- psql -qc "alter role {DB} login password 'again'"
+                runuser -u postgres -- createdb -T template0 -E UTF8 -O {DB} {DB}
+                PGPASSWORD=again; export PGPASSWORD; {line} >/dev/null""")
             self.assertEqual(self.psql(DB, COUNTS), self.counts)
-            self.host.sh(f'cd /; runuser -u postgres -- dropdb {DB}')
+            self.assertEqual(self.psql(DB, "select distinct tableowner from pg_tables where schemaname = 'public'"), DB)
+            self.host.sh(f'cd /; runuser -u postgres -- dropdb {DB}; runuser -u postgres -- dropuser {DB}')
         self.assertEqual(self.host.healthy(), self.acme)
         return backup
 
