@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
@@ -120,5 +121,45 @@ const char *gp_secret_mask(const struct gp_secrets *secrets, struct gp_arena *ar
 	if (rest == text)
 		return text;
 	gp_buf_puts(&out, rest);
+	return gp_strdup(arena, gp_buf_str(&out));
+}
+
+/* Of a variable of the environment, which is in capitals; KeyringMode= is no secret. */
+static bool is_name(char c)
+{
+	return isupper((unsigned char)c) || isdigit((unsigned char)c) || c == '_';
+}
+
+/* Where a value ends: at the quote that opened before the name or before the value, or at white space. */
+static size_t value_length(const char *value, char before)
+{
+	char quote = *value == '"' || *value == '\'' ? *value : before == '"' || before == '\'' ? before : '\0';
+	size_t skip = quote && *value == quote ? 1 : 0, len = skip;
+
+	while (value[len] && value[len] != '\n' && (quote ? value[len] != quote : !isspace((unsigned char)value[len])))
+		len++;
+	return len;
+}
+
+const char *gp_secret_mask_assignments(struct gp_arena *arena, const char *text)
+{
+	GP_AUTO_BUF out = { 0 };
+	const char *from = text;
+
+	for (const char *equals = strchr(text, '='); equals; equals = strchr(equals + 1, '=')) {
+		const char *name = equals;
+		size_t len;
+
+		while (name > from && is_name(name[-1]))
+			name--;
+		len = value_length(equals + 1, name > text ? name[-1] : '\0');
+		if (name == equals || !len || (name > text && islower((unsigned char)name[-1])) || !gp_secret_key(gp_strndup(arena, name, (size_t)(equals - name))))
+			continue;
+		gp_buf_add(&out, from, (size_t)(equals + 1 - from));
+		gp_buf_puts(&out, "********");
+		from = equals + 1 + len;
+		equals = from - 1;
+	}
+	gp_buf_puts(&out, from);
 	return gp_strdup(arena, gp_buf_str(&out));
 }

@@ -25,4 +25,7 @@ void gp_secret_add(struct gp_secrets *secrets, const char *value);
 /* text with every known secret replaced by "********"; text itself where none occurs. */
 const char *gp_secret_mask(const struct gp_secrets *secrets, struct gp_arena *arena, const char *text);
 
+/* Lines of configuration with the values of variables that gp_secret_key knows, in KEY=value anywhere in a line, as "********". */
+const char *gp_secret_mask_assignments(struct gp_arena *arena, const char *text);
+
 #endif

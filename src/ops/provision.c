@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/dotenv.h"
 #include "base/error.h"
 #include "ops/paths.h"
 #include "ops/sites.h"
@@ -46,6 +47,9 @@ static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struc
 	struct gp_sshd *sshd = gp_sshd_new(ctx->arena, ctx->lock_dir);
 	bool https = gp_sites_https(sites);
 
+	/* Whatever is shown of this host, no site's secret is. */
+	for (size_t i = 0; i < sites->n; i++)
+		gp_dotenv_read(ctx, gp_site_paths(ctx, sites->v[i].slug).env, &(struct gp_dotenv){ 0 }, NULL);
 	/* First: the engine itself writes there as soon as something is to be changed. */
 	gp_plan_add(ctx, ret, (struct gp_resource){ .type = &gp_folder_type, .name = ctx->state_dir, .spec = &state });
 	gp_provision_caddy_ports(ctx, ret, https);

@@ -58,6 +58,8 @@ const char *gp_deploy_public_key(struct gp_ctx *ctx, const char *user);
 /* Names of resources that other resources come after or notify. */
 #define GP_RES_PACKAGES "the baseline"
 #define GP_RES_CADDY "caddy"
+/* How the names of the units of Postgres' clusters begin. */
+#define GP_RES_CLUSTER "postgresql@"
 /* Not there with `firewall: off`. One that lost its rules may deny the host its own Redis and Postgres. */
 #define GP_RES_FIREWALL "ufw"
 #define GP_RES_RELOAD_UNITS "systemctl daemon-reload"

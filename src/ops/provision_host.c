@@ -20,6 +20,8 @@
 
 enum { PORTS_MAX = 192 };
 
+#define GP_POSTGRES_ETC "/etc/postgresql"
+
 /* The seeds' list, and what goldpath itself calls: sudo, visudo, ssh. */
 static const char *const baseline[] = {
 	"ca-certificates", "curl", "git", "python3", "python3-venv", "python3-pip", "build-essential", "libpq-dev", "postgresql",
@@ -61,11 +63,45 @@ static void add_folders(struct gp_ctx *ctx, struct gp_plan *plan)
 		ADD(.type = &gp_folder_type, .name = paths[i], .spec = &plain);
 }
 
+/* postgresql.service only pulls the clusters in, and is active whether they are or not. Each that is to start at boot is looked at. */
+static void add_clusters(struct gp_ctx *ctx, struct gp_plan *plan, const char *version)
+{
+	static const struct gp_unit unit = { .running = true, .present = true };
+	struct gp_strv names = { 0 };
+	const char *start = "";
+
+	gp_fs_list(ctx->arena, gp_sprintf(ctx->arena, GP_POSTGRES_ETC "/%s", version), &names, NULL);
+	for (size_t i = 0; i < names.n; i++) {
+		const char *path = gp_sprintf(ctx->arena, GP_POSTGRES_ETC "/%s/%s/start.conf", version, names.v[i]);
+
+		if (gp_fs_read(ctx->arena, path, 4096, &start, NULL, NULL) == 1 && gp_streq(gp_last_line(ctx->arena, start), "auto"))
+			ADD(.type = &gp_unit_type, .name = gp_sprintf(ctx->arena, GP_RES_CLUSTER "%s-%s.service", version, names.v[i]), .spec = &unit);
+	}
+}
+
+static int look_at_postgres(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
+{
+	struct gp_listener *listeners;
+	size_t n;
+
+	GP_TRY(gp_net_listeners(ctx->arena, false, &listeners, &n, err));
+	for (size_t i = 0; i < n; i++)
+		if (listeners[i].port == 5432 && !listeners[i].loopback)
+			gp_change_add(ctx, changes, '!', resource, "listens on %s, and need not: see listen_addresses in postgresql.conf", listeners[i].address);
+	return 0;
+}
+
 static void add_postgres(struct gp_ctx *ctx, struct gp_plan *plan)
 {
 	static const struct gp_unit unit = { .enabled = true, .running = true, .present = true, .by_package = true };
+	static const struct gp_attention attention = { .look = look_at_postgres };
+	struct gp_strv versions = { 0 };
 
 	ADD(.type = &gp_unit_type, .name = "postgresql.service", .spec = &unit, .after = { GP_RES_PACKAGES });
+	gp_fs_list(ctx->arena, GP_POSTGRES_ETC, &versions, NULL);
+	for (size_t i = 0; i < versions.n; i++)
+		add_clusters(ctx, plan, versions.v[i]);
+	ADD(.type = &gp_attention_type, .name = "of PostgreSQL", .spec = &attention);
 }
 
 static void add_helpers(struct gp_ctx *ctx, struct gp_plan *plan)

@@ -116,7 +116,7 @@ static int add_dotenv(struct gp_ctx *ctx, struct gp_plan *plan, const char *depl
 	add_key(keys, (struct gp_dotenv_key){ .key = "DJANGO_SECRET_KEY", .secret_len = SECRET_KEY_LEN });
 	for (size_t i = 0; i < site->secrets.n; i++)
 		add_key(keys, (struct gp_dotenv_key){ .key = site->secrets.v[i], .secret_len = SECRET_KEY_LEN });
-	KEY("ALLOWED_HOSTS", allowed_hosts(ctx, site));
+	add_key(keys, (struct gp_dotenv_key){ .key = "ALLOWED_HOSTS", .value = allowed_hosts(ctx, site), .host = site->domain });
 	SAME("DJANGO_DB_NAME", site->database.name);
 	SAME("DJANGO_DB_USER", site->database.user);
 	/* A password for a database elsewhere cannot be made up here: the login that is tried says so. */
@@ -155,6 +155,15 @@ static int connections(const struct gp_site *site)
 	return (int)(2 * at_once + 10);
 }
 
+/* What the databases wait for: the cluster, where there is one already. */
+static const char *postgres_unit(const struct gp_plan *plan)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (gp_starts_with(plan->v[i].name, GP_RES_CLUSTER))
+			return plan->v[i].name;
+	return "postgresql.service";
+}
+
 static void add_database(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site,
 	const struct gp_paths *p)
 {
@@ -165,7 +174,7 @@ static void add_database(struct gp_ctx *ctx, struct gp_plan *plan, const struct 
 	const char *database_name = gp_sprintf(ctx->arena, "%s", site->database.name);
 
 	if (gp_site_database_is_local(site)) {
-		ADD(.type = &gp_pg_role_type, .name = role_name, .spec = role, .after = { "postgresql.service", p->env, host->firewall == GP_FIREWALL_OFF ? NULL : GP_RES_FIREWALL });
+		ADD(.type = &gp_pg_role_type, .name = role_name, .spec = role, .after = { postgres_unit(plan), p->env, host->firewall == GP_FIREWALL_OFF ? NULL : GP_RES_FIREWALL });
 		ADD(.type = &gp_pg_database_type, .name = database_name,
 			.spec = SPEC(struct gp_pg_database, .database = site->database.name, .owner = site->database.user,
 				.port = (int)site->database.port),

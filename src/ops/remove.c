@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "conf/site.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/lock.h"

@@ -1,5 +1,6 @@
 /* Resource type: a site's `.env`. Lines are only ever added at its end; nothing that a person wrote is touched. */
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "base/arena.h"
@@ -42,6 +43,20 @@ static const char *get(const void *env, const char *key)
 	return gp_dotenv_get(env, key);
 }
 
+/* Django's ALLOWED_HOSTS, split at commas or blanks: the name, "*", or ".example.com" for it and all below. */
+static bool lists_host(struct gp_ctx *ctx, const char *value, const char *host)
+{
+	char *text = gp_strdup(ctx->arena, value), *rest = text, *part;
+
+	while ((part = strsep(&rest, ", [](){}\"'"))) {
+		if (strcasecmp(part, host) == 0 || gp_streq(part, "*"))
+			return true;
+		if (*part == '.' && strlen(host) >= strlen(part) - 1 && strcasecmp(host + strlen(host) - (strlen(part) - 1), part + 1) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* A key that is missing is a change; one that was derived from others which differ now needs a person: what is there stays. */
 static void diff_key(struct gp_ctx *ctx, const struct gp_resource *resource, const struct gp_dotenv_key *key, const struct gp_dotenv *env,
 	struct gp_changes *changes)
@@ -52,6 +67,8 @@ static void diff_key(struct gp_ctx *ctx, const struct gp_resource *resource, con
 		gp_change_add(ctx, changes, '+', resource, "%s", key->key);
 	else if (key->report && !gp_streq(value, key->value))
 		gp_change_add(ctx, changes, '!', resource, "%s is '%.100s', the site's file says '%s'; what is there stays", key->key, value, key->value);
+	else if (key->host && !lists_host(ctx, value, key->host))
+		gp_change_add(ctx, changes, '!', resource, "%s is '%.100s', and %s is not in it: Django will answer 400", key->key, value, key->host);
 	else if (key->derive && !gp_streq(value, key->derive(ctx, key->arg, get, env)))
 		gp_change_add(ctx, changes, '!', resource, "%s does not agree with the other keys; take it out, and it is written anew", key->key);
 }

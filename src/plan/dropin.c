@@ -35,6 +35,34 @@ static int find(struct gp_ctx *ctx, const struct gp_dropins *spec, struct gp_str
 	return 0;
 }
 
+/* Drop-ins of all services, of all whose name begins alike (sum-.service.d), and those that a package brings: not this site's to take away. */
+static void tell_others(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes)
+{
+	static const char *const places[] = { "/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient",
+		"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system" };
+	const struct gp_dropins *spec = resource->spec;
+	const char *suffix = strrchr(spec->unit, '.');
+	struct gp_strv folders_of = { 0 };
+
+	gp_strv_add(ctx->arena, &folders_of, gp_sprintf(ctx->arena, "%s.d", suffix + 1));
+	for (const char *dash = strchr(spec->unit, '-'); dash; dash = strchr(dash + 1, '-'))
+		gp_strv_add(ctx->arena, &folders_of, gp_sprintf(ctx->arena, "%.*s%s.d", (int)(dash - spec->unit + 1), spec->unit, suffix));
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		for (size_t k = 0; k < folders_of.n; k++) {
+			const char *folder = gp_sprintf(ctx->arena, "%s/%s", places[i], folders_of.v[k]);
+			struct gp_strv names = { 0 };
+
+			gp_fs_list(ctx->arena, folder, &names, NULL);
+			for (size_t n = 0; n < names.n; n++)
+				if (gp_ends_with(names.v[n], ".conf"))
+					gp_change_add(ctx, changes, '!', resource, "%s/%s applies to it too", folder, names.v[n]);
+		}
+		/* A whole unit that comes before ours. */
+		if (i < 3 && gp_fs_exists(gp_sprintf(ctx->arena, "%s/%s", places[i], spec->unit)))
+			gp_change_add(ctx, changes, '!', resource, "%s/%s stands in its place", places[i], spec->unit);
+	}
+}
+
 static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
 {
 	struct gp_strv paths = { 0 };
@@ -44,6 +72,7 @@ static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 		gp_change_add(ctx, changes, '-', resource, "%s", paths.v[i]);
 		gp_change_diff(changes, gp_diff_unified(ctx->arena, paths.v[i], paths.v[i], ""));
 	}
+	tell_others(ctx, resource, changes);
 	return 0;
 }
 

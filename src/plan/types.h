@@ -61,6 +61,7 @@ struct gp_dotenv_key {
 	const char *key;
 	const char *value;      /* for a key that is missing */
 	bool report;            /* say so where the file has another value, which stays */
+	const char *host;       /* say so where this name is not in the list of hosts that stands there */
 	size_t secret_len;      /* >0: make a secret of that length instead */
 	/* A value made of other keys: DATABASE_URL. Called with the file's text so far, parsed. NULL: value or secret_len. */
 	const char *(*derive)(struct gp_ctx *ctx, const void *arg, const char *(*get)(const void *env, const char *key), const void *env);

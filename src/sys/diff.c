@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "sys/proc.h"
 
@@ -21,7 +22,7 @@ static const char *all_new(struct gp_arena *arena, const char *label, const char
 		gp_buf_puts(&out, lines.v[i]);
 		gp_buf_puts(&out, "\n");
 	}
-	return gp_strdup(arena, gp_buf_str(&out));
+	return gp_secret_mask_assignments(arena, gp_buf_str(&out));
 }
 
 const char *gp_diff_unified(struct gp_arena *arena, const char *label, const char *path, const char *text)
@@ -38,5 +39,5 @@ const char *gp_diff_unified(struct gp_arena *arena, const char *label, const cha
 		return all_new(arena, label, text);
 	if (gp_proc_run(&proc, &result, NULL) < 0 || result.status > DIFFERENT || result.status < 0)
 		return gp_sprintf(arena, "(no diff of %s could be made)\n", label);
-	return gp_strdup(arena, gp_buf_str(&result.out));
+	return gp_secret_mask_assignments(arena, gp_buf_str(&result.out));
 }

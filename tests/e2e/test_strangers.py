@@ -172,6 +172,31 @@ class Strangers(unittest.TestCase):
                 self.assertIn(f'~ folder {SITE}/releases', done.err)
                 self.assertEqual(self.host.goldpath('provision', SLUG).out, '0 changes\n')
 
+    def test_what_is_wrong_with_one_site_is_its_own(self):
+        """Hostile or broken state of one site: the others are mended, what is owed to Caddy and systemd is done."""
+        self.provisioned()
+        neighbour = f'/etc/caddy/sites-enabled/sum-{lib.SLUG}.caddy'
+        psql = 'runuser -u postgres -- psql -qtAXc'
+        for broken, rc, words, back in (
+                (f'rm {SITE}/.env; mkfifo {SITE}/.env', CONFIG, rf'{SITE}/\.env', f'rm {SITE}/.env'),
+                (f'mv {SITE}/media /root/media2; ln -s /etc {SITE}/media', REFUSED, 'media is a symlink to /etc',
+                 f'rm {SITE}/media; mv /root/media2 {SITE}/media')):
+            with self.subTest(broken):
+                self.host.sh(broken)
+                # Sorted after this one and before it: both are gone through.
+                self.host.sh(f'echo "# x" >>{neighbour}; rm /etc/sudoers.d/goldpath-{lib.SLUG}')
+                done = self.host.goldpath('provision', rc=rc)
+                self.assertRegex(done.err, f'error: .*{words}')
+                self.assertRegex(done.err, f'the rest of {SLUG} was left out, everything else was gone through')
+                for line in (f'~ file {neighbour}: content', f'+ file /etc/sudoers.d/goldpath-{lib.SLUG}', '~ run reload caddy'):
+                    self.assertIn(line, done.err.splitlines())
+                self.host.sh(back)
+                self.provisioned()
+        # What a site's own role can do to its database.
+        self.host.sh(f'{psql} "alter database two allow_connections false"; {psql} "alter database two is_template true"')
+        self.assertIn('~ database two: closed, a template → open, no template', self.host.goldpath('provision').err)
+        self.provisioned()
+
     # ------------------------------------------------------------ names
 
     def test_domain_that_leads_nowhere(self):

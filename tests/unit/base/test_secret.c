@@ -159,6 +159,28 @@ static void test_many(void **state)
 	assert_int_equal(gp_words(arena, masked).n, N);
 }
 
+static void test_assignments(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "", "" },
+		{ "plain\n", "plain\n" },
+		{ "-Environment=AWS_SECRET_ACCESS_KEY=abc123 LANG=C\n", "-Environment=AWS_SECRET_ACCESS_KEY=" STARS " LANG=C\n" },
+		{ "+Environment=\"DB_PASSWORD=two words\" X=y\n", "+Environment=\"DB_PASSWORD=" STARS "\" X=y\n" },
+		{ "SENTRY_DSN='a b'c\nNEXT=1\n", "SENTRY_DSN=" STARS "'c\nNEXT=1\n" },
+		{ "DATABASE_URL=postgres://a:b=c@h/d", "DATABASE_URL=" STARS },
+		{ "KeyringMode=private\nKEY=\n", "KeyringMode=private\nKEY=\n" },
+		{ "A_TOKEN=x B_TOKEN=y", "A_TOKEN=" STARS " B_TOKEN=" STARS },
+		{ "=x ==\n", "=x ==\n" },
+	};
+	GP_AUTO_ARENA arena = gp_arena_new();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_string_equal(gp_secret_mask_assignments(arena, cases[i].text), cases[i].want);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +188,7 @@ int main(void)
 		cmocka_unit_test(test_distribution),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_masking),
+		cmocka_unit_test(test_assignments),
 		cmocka_unit_test(test_untouched_text_is_itself),
 		cmocka_unit_test(test_values_are_copied),
 		cmocka_unit_test(test_many),
