@@ -61,7 +61,12 @@ static int agree(struct gp_ctx *ctx, const struct gp_args *args, struct gp_chang
 	size_t n;
 
 	*ret_go = false;
-	GP_TRY(gp_provision_run(ctx, &look, ret, err));
+	if (gp_provision_run(ctx, &look, ret, err) < 0) {
+		/* What is wrong with one site is told at the end, when the others are done. */
+		if (!ret->partial || !gp_changes_count(ret))
+			return -1;
+		gp_tell_warn(ctx, "%s", err->msg);
+	}
 	n = gp_changes_count(ret);
 	if (n == 0)
 		return 0;

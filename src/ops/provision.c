@@ -114,6 +114,7 @@ int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, str
 	struct gp_sites sites;
 	struct gp_host host;
 	struct gp_bus *bus;
+	int result;
 
 	GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, &host, err));
 	GP_TRY(gp_sites_load(ctx, request->slug, &sites, err));
@@ -121,10 +122,15 @@ int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, str
 	if (request->apply)
 		GP_TRY(gp_lock_take(&lock, ctx->lock_dir, "host", ctx->command, err));
 	GP_TRY(make_plan(ctx, &host, &sites, &plan, err));
-	GP_TRY(gp_plan_run(ctx, &plan, request->apply, request->only, ret, err));
+	result = gp_plan_run(ctx, &plan, request->apply, request->only, ret, err);
+	if (result < 0 && !ret->partial)
+		return -1;
 	if (request->apply)
 		tell_restarts(ctx, ret);
 	for (size_t i = 0; i < sites.asked; i++)
 		tell_dns(ctx, &sites.v[i], ret);
+	if (result < 0)
+		return -1;
+	ret->partial = sites.broken > 0;
 	return gp_sites_check(&sites, err);
 }

@@ -17,7 +17,7 @@ struct gp_provision {
 };
 
 /* Bring the host, and the site or sites, to what their files say. Takes the host's lock. The changes made (or, without apply,
- * needed) come back in *ret, in order; those made before a failure too. */
+ * needed) come back in *ret, in order; those made before a failure too. A failure that is one site's alone stops no other: ret->partial. */
 int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, struct gp_changes *ret, struct gp_error *err);
 
 struct gp_sshd;

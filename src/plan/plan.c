@@ -298,6 +298,7 @@ int gp_plan_run(struct gp_ctx *ctx, const struct gp_plan *plan, bool apply, cons
 		result = step(ctx, &w, i, err);
 	if (result == 0 && w.failed.n) {
 		result = -1;
+		all.partial = true;
 		if (err)
 			*err = w.first;
 		gp_state(err, "the rest of %s was left out, everything else was gone through", gp_strv_join(ctx->arena, &w.failed, ", "));

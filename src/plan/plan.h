@@ -25,6 +25,7 @@ struct gp_change {
 struct gp_changes {
 	struct gp_change *v;
 	size_t n, cap;
+	bool partial; /* the walk has ended with an error, but only of a group: all else was gone through */
 };
 
 /* Add one; the text is "<type> <name>[: <why>]". */

@@ -171,6 +171,13 @@ class Strangers(unittest.TestCase):
                 self.assertRegex(done.err, rf'error: one site is left out, all else was gone through: .*{name}')
                 self.assertIn(f'~ folder {SITE}/releases', done.err)
                 self.assertEqual(self.host.goldpath('provision', SLUG).out, '0 changes\n')
+                # plan says so too, and on a terminal the others can be agreed to.
+                done = self.host.goldpath('plan', rc=CONFIG)
+                self.assertRegex(done.err, f'warning: left out: .*{name}')
+                self.host.sh(f'chmod 0600 {SITE}/releases')
+                done = self.host.run('sh', '-c', "(sleep 1; echo y) | script -qec 'goldpath provision' /dev/null")
+                self.assertEqual(done.rc, CONFIG, done)
+                self.assertEqual(self.host.sh(f'stat -c %a {SITE}/releases'), '750')
 
     def test_what_is_wrong_with_one_site_is_its_own(self):
         """Hostile or broken state of one site: the others are mended, what is owed to Caddy and systemd is done."""
