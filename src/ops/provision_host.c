@@ -97,10 +97,11 @@ static void add_postgres(struct gp_ctx *ctx, struct gp_plan *plan)
 	static const struct gp_attention attention = { .look = look_at_postgres };
 	struct gp_strv versions = { 0 };
 
-	ADD(.type = &gp_unit_type, .name = "postgresql.service", .spec = &unit, .after = { GP_RES_PACKAGES });
 	gp_fs_list(ctx->arena, GP_POSTGRES_ETC, &versions, NULL);
 	for (size_t i = 0; i < versions.n; i++)
 		add_clusters(ctx, plan, versions.v[i]);
+	/* After them: it would start them too, and a plan could not say so. */
+	ADD(.type = &gp_unit_type, .name = "postgresql.service", .spec = &unit, .after = { GP_RES_PACKAGES });
 	ADD(.type = &gp_attention_type, .name = "of PostgreSQL", .spec = &attention);
 }
 

@@ -31,9 +31,11 @@ static int ask(int fd, uint8_t family)
 /* 1 there is more to come, 0 that was all, -1 the kernel refuses. */
 static int read_messages(const struct nlmsghdr *head, size_t len, gp_net_diag_found *found, void *arg)
 {
-	for (; NLMSG_OK(head, len); head = NLMSG_NEXT(head, len)) {
+	/* NLMSG_NEXT casts what clang cannot see to be aligned. */
+	for (size_t step; NLMSG_OK(head, len); len -= step, head = (const void *)((const char *)head + step)) {
 		const struct inet_diag_msg *socket = NLMSG_DATA(head);
 
+		step = NLMSG_ALIGN(head->nlmsg_len) < len ? NLMSG_ALIGN(head->nlmsg_len) : len;
 		if (head->nlmsg_type == NLMSG_DONE)
 			return 0;
 		if (head->nlmsg_type == NLMSG_ERROR) {
