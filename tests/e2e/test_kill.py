@@ -146,29 +146,22 @@ class Provision(unittest.TestCase):
         self.assertEqual(host.goldpath('provision').out, '0 changes\n')
 
 
-# Runs inside: provision again and again, each time killed while it makes its second change, until one ends by itself. So each of the
-# plan's resources is killed once, whatever they are. Prints what each run said, and how the last one ended.
+# Runs inside: provision again and again, each time killed by the kernel at its k-th write (of a line, of a file), until one ends by
+# itself. A few writes are one or two resources further, so each run dies in the next of them, whatever they are. A run that came no
+# further than the one before is followed by one that may write more. Prints what each run said, and how the last one ended.
 EVERY = '''
-import json, random, re, subprocess, time
-runs, rng = [], random.Random(3)
-while len(runs) < 150:
-    p = subprocess.Popen(['goldpath', 'provision', '--yes'], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                         stderr=subprocess.PIPE, text=True, errors='replace')
-    said, changes = [], 0
-    for line in p.stderr:
-        said.append(line.rstrip())
-        changes += bool(re.match(r'[-+~] ', line))
-        if changes == 2:
-            # At the same place again: later, since what takes longer than that would be begun for ever.
-            stuck = sum(said[-1] == run[-1] for run in runs[-5:])
-            time.sleep(rng.choice((0, 0, 0.002, 0.01, 0.03)) if not stuck else 0.1 * 3 ** stuck)
-            p.kill()
-            break
-    p.stderr.close()
-    runs.append(said)
-    if p.wait() != -9:
+import json, re, subprocess
+runs, k = [], 4
+while len(runs) < 250:
+    with open('/root/said', 'w') as f:
+        code = subprocess.call(['strace', '-o', '/dev/null', '-e', 'trace=write', '-e', 'inject=write:signal=KILL:when=%d' % k,
+                                'goldpath', 'provision', '--yes'], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=f)
+    runs.append([line.rstrip() for line in open('/root/said', errors='replace')])
+    first = [[line for line in run if re.match(r'[-+~] ', line)][:1] for run in runs[-2:]]
+    k = k + 2 if first[0] == first[-1] and len(first) == 2 else 4
+    if code != -9:
         break
-print(json.dumps([runs, p.returncode]))
+print(json.dumps([runs, code]))
 '''
 
 
@@ -178,7 +171,7 @@ class EveryResource(unittest.TestCase):
     def test_converges(self):
         host = lib.Host(self, 'every', 'trixie')
         host.install()
-        host.sh('apt-get install -y -qq python3-minimal')     # for the script
+        host.sh('apt-get install -y -qq python3-minimal strace')     # for the script
         lib.Repo(self).put_bare(host, lib.REPO)
         host.goldpath(*lib.INIT)
         planned = [line for line in host.goldpath('plan', rc=4).out.splitlines() if re.match(r'[-+~] ', line)]
@@ -187,11 +180,16 @@ class EveryResource(unittest.TestCase):
         self.assertEqual(done.rc, 0, done)
         runs, code = json.loads(done.out)
         self.assertEqual(code, 0, runs[-1])
-        killed = [said[-1] for said in runs[:-1]]
-        # Nearly all of what was planned was being made when it was killed; what one kill left to another run may have come first there.
-        self.assertGreater(len(set(killed) & set(planned)), len(planned) * 3 // 4, (planned, killed))
-        for said in runs[1:]:
-            self.assertRegex(said[0], 'an earlier run was cut off', said)
+        def resources(lines):
+            return {re.match(r'[-+~] ([^:]*)', line)[1] for line in lines if re.match(r'[-+~] ', line)}
+        killed = set.union(*(resources([line for line in said if re.match(r'[-+~] ', line)][-1:]) for said in runs[:-1]))
+        # Most of the plan was what a run that died had just begun; the others died with a neighbour, between its line and its end.
+        self.assertGreater(len(killed & resources(planned)), len(resources(planned)) // 2, (sorted(resources(planned) - killed), len(runs)))
+        # Who died after a change was made is told of by who comes next, unless that one dies before it says anything.
+        told = [said[0] for before, said in zip(runs, runs[1:]) if said and len([line for line in before if re.match(r'[-+~] ', line)]) > 1]
+        self.assertGreater(len(told), 10)
+        for line in told:
+            self.assertRegex(line, 'an earlier run was cut off')
         again = host.goldpath('provision')
         self.assertEqual((again.out, again.err), ('0 changes\n', ''))
         host.sh('! dpkg --audit | grep .; visudo -c -q; sshd -t')
