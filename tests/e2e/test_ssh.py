@@ -321,7 +321,7 @@ class Ssh(unittest.TestCase):
         for ms in range(20, 400, 20):
             self.forget()
             ended += self.host.sh(f'python3 /root/killer.py {ms}') == '0'
-            self.assertTrue(self.greets(22))
+            lib.wait_for(lambda: self.greets(22), "sshd greets", 5)     # a reload closes and opens its port
             self.host.sh('sshd -t')
             self.provision()
             self.assertEqual(self.effective(), HARD, f'killed after {ms} ms')
