@@ -196,8 +196,10 @@ def firewall_task(name, _):
 
 
 def uv_task(name, folder):
-    version = re.search(r"uv-([\d.]+)\.dist-info", " ".join(glob.glob(f"{folder}/lib/*/site-packages/*")))[1]
-    return [{"name": name, "ansible.builtin.pip": dict(name=f"uv=={version}", virtualenv=folder)}]
+    version = re.search(r"uv-([\d.]+)\.dist-info", " ".join(glob.glob(f"{folder}/uv-*.dist-info")))[1]
+    return [{"name": name, "ansible.builtin.command": dict(
+        argv=["python3", "-m", "pip", "install", "--no-deps", "--target", folder, f"uv=={version}"],
+        creates=f"{folder}/uv-{version}.dist-info/RECORD")}]
 
 
 def dropin_task(name, unit):
@@ -321,7 +323,7 @@ def bash_files(items):
     script += "".join(f"has_line {path} {quoted(include_line(path))}\n" for path in of(items, "line in"))
     script += "".join(f"[[ -d {state_of(path)} ]] || no 'place {path}'\n" for path in of(items, "place"))
     script += "".join(f"[[ -e {path} ]] || no uv\n" for folder in of(items, "uv")
-                      for path in glob.glob(f"{folder}/lib/*/site-packages/uv-*.dist-info/RECORD"))
+                      for path in glob.glob(f"{folder}/uv-*.dist-info/RECORD"))
     for path in of(items, "environment"):
         keys = " ".join(env_of(path.split("/")[3]))
         script += f"slurp {path}\nfor key in {keys}; do has \"$key in {path}\" $'\\n'\"$text\" $'\\n'\"$key=\"; done\n"
