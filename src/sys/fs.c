@@ -108,7 +108,8 @@ static const char *base_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* What a writer of this target that was killed has left: ".NAME.XXXXXXXX~". Two never write one target at a time: locks see to that. */
+/* What a writer of this target that was killed has left: ".NAME.XXXXXXXX~". Two that write one target at a time take each other's away, and
+ * one of them fails: whoever writes without a lock (what `plan` keeps in /run/goldpath) must not mind that. */
 static void sweep(struct gp_arena *arena, const char *path)
 {
 	const char *folder = parent_of(arena, path), *prefix = gp_sprintf(arena, ".%s.", base_of(path));
