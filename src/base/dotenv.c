@@ -85,24 +85,13 @@ static void put(struct parser *p)
 /* Strict UTF-8 as systemd checks it: no overlong forms, no surrogates, no noncharacters, nothing above U+10FFFF. */
 static bool utf8_ok(const unsigned char *s, size_t len)
 {
-	for (size_t i = 0; i < len;) {
-		unsigned char c = s[i];
-		size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 9;
+	for (size_t i = 0, n; i < len; i += n) {
+		uint32_t c;
 
-		if (more == 9 || i + more >= len + (more == 0))
-			return false;
-		for (size_t k = 1; k <= more; k++)
-			if ((s[i + k] & 0xc0) != 0x80)
-				return false;
-		if ((c == 0xe0 && s[i + 1] < 0xa0) || (c == 0xed && s[i + 1] > 0x9f) || (c == 0xf0 && s[i + 1] < 0x90) ||
-			(c == 0xf4 && s[i + 1] > 0x8f))
-			return false;
+		n = gp_utf8_length(s + i, len - i, &c);
 		/* U+FDD0 to U+FDEF, and the last two of each plane */
-		if ((c == 0xef && s[i + 1] == 0xb7 && s[i + 2] >= 0x90 && s[i + 2] <= 0xaf) ||
-			(c == 0xef && s[i + 1] == 0xbf && s[i + 2] >= 0xbe) ||
-			(c >= 0xf0 && (s[i + 1] & 0x0f) == 0x0f && s[i + 2] == 0xbf && s[i + 3] >= 0xbe))
+		if (!n || (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe)
 			return false;
-		i += more + 1;
 	}
 	return true;
 }

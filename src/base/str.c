@@ -169,8 +169,7 @@ const char *gp_closest(const char *word, const char *const *names, size_t n)
 	return best;
 }
 
-/* The length of the well-formed UTF-8 character at p (RFC 3629), 0 where there is none; *ret is its code point. */
-static size_t utf8_length(const unsigned char *p, size_t left, uint32_t *ret)
+size_t gp_utf8_length(const unsigned char *p, size_t left, uint32_t *ret)
 {
 	size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
 
@@ -202,7 +201,7 @@ void gp_tame(char *text, size_t len, const char *but)
 
 	for (size_t i = 0; i < len;) {
 		uint32_t c;
-		size_t n = utf8_length(p + i, len - i, &c);
+		size_t n = gp_utf8_length(p + i, len - i, &c);
 
 		if (!n || is_control(c, but))
 			memset(p + i, '?', n ? n : 1);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct gp_arena;
 
@@ -38,6 +39,9 @@ const char *gp_trim(struct gp_arena *arena, const char *text);
 const char *gp_last_lines(const char *text, size_t n);
 /* The last line that is not blank, trimmed; "" where there is none. */
 const char *gp_last_line(struct gp_arena *arena, const char *text);
+
+/* The length of the well-formed UTF-8 character at p (RFC 3629), of at most left bytes, 0 where there is none; *ret is its code point. */
+size_t gp_utf8_length(const unsigned char *p, size_t left, uint32_t *ret);
 
 /*
  * Make text from outside fit to be shown: whatever could move a cursor, start a terminal's sequence or turn the order of letters

@@ -138,7 +138,7 @@ int gp_unit_state(struct gp_bus *bus, struct gp_arena *arena, const char *unit, 
 	AUTO_BUS_ERROR e = SD_BUS_ERROR_NULL;
 	AUTO_MESSAGE reply = NULL;
 	const char *path;
-	int need_reload = 0, condition = 1;
+	int condition = 1;
 	uint64_t tried = 0;
 	uint32_t pid = 0;
 	int rc;
@@ -157,8 +157,6 @@ int gp_unit_state(struct gp_bus *bus, struct gp_arena *arena, const char *unit, 
 		.file = file_state(bus, arena, unit),
 		.result = "",
 	};
-	sd_bus_get_property_trivial(bus->bus, SYSTEMD, path, SYSTEMD ".Unit", "NeedDaemonReload", NULL, 'b', &need_reload);
-	ret->need_reload = need_reload;
 	/* A unit that nobody has tried to start yet has no result either: its timestamp is 0. */
 	sd_bus_get_property_trivial(bus->bus, SYSTEMD, path, SYSTEMD ".Unit", "ConditionTimestamp", NULL, 't', &tried);
 	sd_bus_get_property_trivial(bus->bus, SYSTEMD, path, SYSTEMD ".Unit", "ConditionResult", NULL, 'b', &condition);

@@ -21,7 +21,6 @@ struct gp_unit_state {
 	const char *file;     /* enabled, disabled, static, masked, ...; "" where there is no file */
 	const char *result;   /* a service's Result: success, exit-code, timeout, oom-kill, ...; "" for other units */
 	pid_t main_pid;       /* 0: none */
-	bool need_reload;     /* the file on disk is newer than what systemd has loaded */
 	bool condition_unmet; /* the last start was left out, because a Condition…= of the unit did not hold */
 };
 
