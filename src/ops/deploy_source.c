@@ -145,31 +145,27 @@ static struct gp_git git_of(struct gp_deploy *d)
 	return (struct gp_git){ .arena = d->ctx->arena, .as = &d->account, .dir = d->paths.repo, .line = gp_tell_line, .arg = d->ctx };
 }
 
+/* releases/<UTC time>-<sha7>; a second later where two deploys of one commit meet in one second. The name is settled before the folder
+ * is made, so that the journal knows it when a kill leaves half a release behind. */
+static void name_release(struct gp_deploy *d)
+{
+	int64_t when = gp_now();
+
+	do {
+		d->release = gp_sprintf(d->ctx->arena, "%s-%.7s", gp_stamp(d->ctx->arena, when++), d->sha);
+		d->release_dir = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, d->release);
+	} while (gp_fs_exists(d->release_dir));
+}
+
 int gp_deploy_fetch(struct gp_deploy *d, struct gp_error *err)
 {
 	struct gp_git git = git_of(d);
 
 	GP_TRY(gp_git_fetch(&git, d->site.repo, err));
 	GP_TRY(gp_git_resolve(&git, d->ref, d->request->ref ? GP_E_USAGE : GP_E_CONFIG, &d->sha, err));
+	name_release(d);
 	gp_tell_note(d->ctx, "%s is %.12s", d->ref, d->sha);
 	return 0;
-}
-
-/* releases/<UTC time>-<sha7>; a second later where two deploys of one commit meet in one second. */
-static int make_release_folder(struct gp_deploy *d, struct gp_error *err)
-{
-	for (int64_t when = gp_now();; when++) {
-		d->release = gp_sprintf(d->ctx->arena, "%s-%.7s", gp_stamp(d->ctx->arena, when), d->sha);
-		d->release_dir = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, d->release);
-		if (mkdir(d->release_dir, 0755) == 0)
-			return 0;
-		if (errno != EEXIST) {
-			int number = errno;
-
-			d->release = NULL;
-			return gp_fail_errno(err, number, "make folder %s", d->release_dir);
-		}
-	}
 }
 
 /* .goldpath/ in the release: which release this is, and (later) its venv. Written as the deploy user, into its own folder. */
@@ -197,7 +193,8 @@ int gp_deploy_checkout(struct gp_deploy *d, struct gp_error *err)
 	if (submodules)
 		gp_tell_warn(d->ctx, "the repository has submodules: they are not fetched");
 	GP_TRY(gp_account_assume(&d->account, &was, err));
-	GP_TRY(make_release_folder(d, err));
+	if (mkdir(d->release_dir, 0755) < 0)
+		return gp_fail_errno(err, errno, "make folder %s", d->release_dir);
 	gp_account_resume(&was);
 	GP_TRY(gp_git_checkout(&git, d->sha, d->release_dir, err));
 	d->source_dir = gp_streq(d->site.subdir, ".") ? d->release_dir : gp_sprintf(d->ctx->arena, "%s/%s", d->release_dir, d->site.subdir);

@@ -89,6 +89,26 @@ class Deploy(unittest.TestCase):
         self.assertNotIn('cut off', done.err)
         self.assertEqual(self.host.goldpath('provision').out, '0 changes\n')
 
+    def test_half_release(self):
+        """Killed the moment the folder of the release is there: nothing in it says yet whose it is, and it goes all the same."""
+        self.host.write('/root/half.py', f'''
+import os, subprocess
+there = set(os.listdir('{lib.SITE}/releases'))
+p = subprocess.Popen(['goldpath', 'deploy', '{lib.SLUG}'], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+while p.poll() is None:
+    half = set(os.listdir('{lib.SITE}/releases')) - there
+    if half:
+        p.kill()
+        p.wait()
+        print(*half)
+        break
+''')
+        before = set(self.host.sh(f'ls -A {lib.SITE}/releases').split())
+        self.assertNotEqual(self.host.sh('python3 /root/half.py'), '')
+        done = self.host.goldpath('deploy', lib.SLUG)
+        self.assertIn('was cut off in step', done.err)
+        self.assertEqual(set(self.host.sh(f'ls -A {lib.SITE}/releases').split()), before | {done.out.split()[0]})
+
     def test_power_cut(self):
         """The plug is pulled while gunicorn is restarted on the new release."""
         self.host.write('/root/wait.sh', f'until grep -qx "step: restart" /run/goldpath/{lib.SLUG}.lock; do :; done\n')
