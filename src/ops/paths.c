@@ -39,12 +39,18 @@ struct gp_paths gp_site_paths(struct gp_ctx *ctx, const char *slug)
 		.state = gp_sprintf(a, "%s/%s", ctx->state_dir, slug),
 		.site_env = gp_sprintf(a, "%s/%s/site.env", ctx->state_dir, slug),
 		.release_env = gp_sprintf(a, "%s/%s/release.env", ctx->state_dir, slug),
+		.next_env = gp_sprintf(a, "%s/%s/next.env", ctx->state_dir, slug),
 		.run_user = strlen(slug) <= SLUG_IN_USER_MAX ? gp_sprintf(a, "sum-%s", slug)
 							     : gp_sprintf(a, "sum-%.19s-%.8s", slug, gp_sha256(a, slug, strlen(slug))),
 		.gunicorn = gp_sprintf(a, "sum-%s-gunicorn.service", slug),
 		.gunicorn_socket = gp_sprintf(a, "sum-%s-gunicorn.socket", slug),
 		.celery = gp_sprintf(a, "sum-%s-celery.service", slug),
+		.next = gp_sprintf(a, "sum-%s-gunicorn-next.service", slug),
+		.run = gp_sprintf(a, "/run/sum-%s", slug),
 		.socket = gp_sprintf(a, "/run/sum-%s/gunicorn.sock", slug),
+		.stable_socket = gp_sprintf(a, "/run/sum-%s/stable/gunicorn.sock", slug),
+		.next_socket = gp_sprintf(a, "/run/sum-%s/next/gunicorn.sock", slug),
+		.tmpfiles = gp_sprintf(a, "/etc/tmpfiles.d/sum-%s.conf", slug),
 		.caddy_file = gp_sprintf(a, "/etc/caddy/sites-enabled/sum-%s.caddy", slug),
 		.sudoers_file = gp_sprintf(a, "/etc/sudoers.d/goldpath-%s", slug),
 	};

@@ -60,7 +60,7 @@ static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struc
 		GP_TRY(gp_provision_site(ctx, ret, host, &sites->v[i], err));
 	/* Caddy's configuration is one for the host. */
 	for (size_t i = sites->asked; i < sites->n; i++)
-		GP_TRY(gp_provision_neighbour(ctx, ret, &sites->v[i], err));
+		GP_TRY(gp_provision_neighbour(ctx, ret, host, &sites->v[i], err));
 	gp_provision_reload_units(ctx, ret);
 	for (size_t i = 0; i < sites->asked; i++)
 		gp_provision_site_states(ctx, ret, &sites->v[i]);

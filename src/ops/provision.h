@@ -50,7 +50,8 @@ void gp_provision_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct g
 void gp_provision_caddy_states(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host);
 /* The Caddy file of a site that is not asked for: Caddy's configuration is one for the whole host. Does nothing where Caddy would refuse it, or
  * the site was never provisioned. */
-int gp_provision_neighbour(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, struct gp_error *err);
+int gp_provision_neighbour(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site,
+	struct gp_error *err);
 
 /* The public half of the deploy user's SSH key, to be added to the repository's host; NULL where there is none. */
 const char *gp_deploy_public_key(struct gp_ctx *ctx, const char *user);

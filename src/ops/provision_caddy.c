@@ -120,6 +120,8 @@ void gp_provision_caddy_states(struct gp_ctx *ctx, struct gp_plan *plan, const s
 		.value = GP_CADDY_ADMIN,
 		.why = "then no site's code can change Caddy's configuration",
 	};
+	/* Without one, a reload waits for ever for the last visitor of the old configuration. */
+	static const struct gp_caddy_option grace = { .option = "grace_period", .value = "30s" };
 	static const struct gp_handler restart = { .run = gp_caddy_restart };
 	static const struct gp_attention attention = { .look = gp_caddy_attention };
 	const char *package = host->caddy == GP_CADDY_DISTRIBUTION ? GP_RES_PACKAGES : GP_RES_CADDY;
@@ -127,6 +129,7 @@ void gp_provision_caddy_states(struct gp_ctx *ctx, struct gp_plan *plan, const s
 	ADD(.type = &gp_unit_type, .name = unit_name, .spec = &unit, .after = { package, GP_RES_RELOAD_UNITS });
 	ADD(.type = &gp_folder_type, .name = "/run/caddy", .spec = &run, .after = { package });
 	ADD(.type = &gp_caddy_option_type, .name = gp_caddyfile_path, .spec = &admin, .after = { package }, .notify = GP_RES_RELOAD_CADDY);
+	ADD(.type = &gp_caddy_option_type, .name = gp_caddyfile_path, .spec = &grace, .after = { package }, .notify = GP_RES_RELOAD_CADDY);
 	ADD(.type = &gp_handler_type, .name = GP_RES_RESTART_CADDY, .spec = &restart);
 	gp_provision_reload_caddy(ctx, plan);
 	ADD(.type = &gp_attention_type, .name = "of Caddy", .spec = &attention);

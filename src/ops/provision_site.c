@@ -1,4 +1,5 @@
 /* A site's part of the plan: its user, folders, `.env`, role and database, units, sudoers lines and Caddy file. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -14,6 +15,7 @@
 #include "sys/caddy.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
+#include "sys/pkg.h"
 #include "sys/proc.h"
 
 enum { SECRET_KEY_LEN = 64, PASSWORD_LEN = 32, ENV_KEYS_MAX = 450, STOP_TIMEOUT_MAX_S = 90 };
@@ -218,6 +220,57 @@ static void add_dropins(struct gp_ctx *ctx, struct gp_plan *plan, const struct g
 		.spec = SPEC(struct gp_dropins, .unit = unit, .allowed = site->drop_ins, .keep = gp_sprintf(ctx->arena, "%s/removed", p->state)));
 }
 
+/* What the owner's drop-ins say of gunicorn holds for the one that a new release is proven on, too. */
+static void add_dropins_of_next(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p)
+{
+	const char *folder = gp_sprintf(ctx->arena, "%s.d", unit_path(ctx, p->next));
+	static const struct gp_folder root = { .owner = "root", .group = "root", .mode = 0755 };
+
+	for (size_t i = 0; i < site->drop_ins.n; i++) {
+		const char *name = site->drop_ins.v[i];
+
+		if (!gp_fs_exists(gp_sprintf(ctx->arena, "%s.d/%s", unit_path(ctx, p->gunicorn), name)))
+			continue;
+		ADD(.type = &gp_folder_type, .name = folder, .spec = &root);
+		ADD(.type = &gp_link_type, .name = gp_sprintf(ctx->arena, "%s/%s", folder, name), .notify = GP_RES_RELOAD_UNITS, .after = { folder },
+			.spec = SPEC(struct gp_link, .target = gp_sprintf(ctx->arena, "../%s.d/%s", p->gunicorn, name)));
+	}
+	add_dropins(ctx, plan, site, p, p->next);
+}
+
+/* The link that Caddy goes by, at every boot and now. In the middle of a deploy it leads to the new release, and stays. */
+static int add_route(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p, struct gp_error *err)
+{
+	static const struct gp_folder root = { .owner = "root", .group = "root", .mode = 0755 };
+	const struct gp_var slug = { "slug", site->slug };
+	const char *is = gp_fs_readlink(ctx->arena, p->socket);
+
+	GP_TRY(add_rendered(ctx, plan, p->tmpfiles, gp_data_tmpfiles_conf, &slug, 1, (struct gp_resource){ 0 }, 0644, NULL, err));
+	ADD(.type = &gp_folder_type, .name = p->run, .spec = &root);
+	ADD(.type = &gp_link_type, .name = p->socket, .after = { p->run },
+		.spec = SPEC(struct gp_link, .target = is && gp_streq(is, GP_ROUTE_NEXT) ? GP_ROUTE_NEXT : GP_ROUTE_STABLE));
+	return 0;
+}
+
+/* One template for both: they differ in their socket and in the file that says which release they run. */
+static int add_gunicorn(struct gp_ctx *ctx, struct gp_plan *plan, const char *unit, bool stable, bool socket, const struct gp_var *vars,
+	size_t n, struct gp_resource base, struct gp_error *err)
+{
+	const struct gp_var own[] = {
+		{ "stable", yes(stable) },
+		{ "socket", yes(stable && socket) },
+		{ "slot", stable ? "stable" : "next" },
+		{ "release_env", stable ? "release.env" : "next.env" },
+		{ "while", stable ? "" : ", while a release takes over" },
+	};
+	enum { OWN = sizeof(own) / sizeof(own[0]) };
+	struct gp_var *all = gp_alloc_array(ctx->arena, n + OWN, sizeof(*all));
+
+	memcpy(all, own, sizeof(own));
+	memcpy(all + OWN, vars, n * sizeof(*vars));
+	return add_rendered(ctx, plan, unit_path(ctx, unit), gp_data_gunicorn_service, all, n + OWN, base, 0644, NULL, err);
+}
+
 static int add_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p,
 	struct gp_error *err)
 {
@@ -233,7 +286,6 @@ static int add_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 		{ "state", p->state },
 		{ "user", p->run_user },
 		{ "subdir", gp_streq(site->subdir, ".") ? "" : gp_sprintf(ctx->arena, "/%s", site->subdir) },
-		{ "socket", yes(site->gunicorn.socket) },
 		{ "workers", number(ctx, site->gunicorn.workers) },
 		{ "threads", number(ctx, site->gunicorn.threads) },
 		{ "timeout", number(ctx, site->gunicorn.timeout) },
@@ -246,8 +298,10 @@ static int add_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 	};
 	const size_t n = sizeof(vars) / sizeof(vars[0]);
 
-	GP_TRY(add_rendered(ctx, plan, unit_path(ctx, p->gunicorn), gp_data_gunicorn_service, vars, n, base, 0644, NULL, err));
+	GP_TRY(add_gunicorn(ctx, plan, p->gunicorn, true, site->gunicorn.socket, vars, n, base, err));
+	GP_TRY(add_gunicorn(ctx, plan, p->next, false, site->gunicorn.socket, vars, n, base, err));
 	add_dropins(ctx, plan, site, p, p->gunicorn);
+	add_dropins_of_next(ctx, plan, site, p);
 	add_dropins(ctx, plan, site, p, p->gunicorn_socket);
 	add_dropins(ctx, plan, site, p, p->celery);
 	if (site->gunicorn.socket)
@@ -269,7 +323,7 @@ void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const st
 {
 	size_t first = plan->n;
 	const struct gp_paths paths = gp_site_paths(ctx, site->slug), *p = &paths;
-	bool live = gp_fs_exists(gp_sprintf(ctx->arena, "%s/.goldpath/release.env", p->app));
+	bool live = gp_fs_exists(p->release_env);
 	const struct gp_unit *on = SPEC(struct gp_unit, .present = true, .own_file = true, .enabled = true, .running = live);
 	const struct gp_unit *socket = SPEC(struct gp_unit, .present = true, .own_file = true, .enabled = true, .running = live, .stop_first = p->gunicorn);
 	static const struct gp_unit off = { .present = false };
@@ -324,7 +378,19 @@ static const char *caddy_addresses(struct gp_ctx *ctx, const struct gp_site *sit
 	return list;
 }
 
-static int add_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p,
+/* Caddy 2.7 and newer; 2.6.2 (Debian 12 and 13, Ubuntu 24.04) refuses a file that names stream_close_delay. What is not installed yet will be
+ * new where it comes from Caddy's own repository. */
+static bool keeps_streams(struct gp_ctx *ctx, const struct gp_host *host)
+{
+	const char *version = NULL;
+	int major, minor;
+
+	if (gp_pkg_version(ctx->arena, "caddy", &version, NULL) < 0 || !version)
+		return host->caddy == GP_CADDY_OFFICIAL;
+	return sscanf(version, "%d.%d", &major, &minor) == 2 && (major > 2 || (major == 2 && minor >= 7));
+}
+
+static int add_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site, const struct gp_paths *p,
 	struct gp_error *err)
 {
 	const char *tls[] = {
@@ -347,6 +413,7 @@ static int add_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 		{ "tls", tls[site->tls] },
 		{ "https", yes(site->tls != GP_TLS_OFF) },
 		{ "scheme", site->tls == GP_TLS_OFF ? "http" : "https" },
+		{ "streams", yes(keeps_streams(ctx, host)) },
 	};
 
 	return add_rendered(ctx, plan, p->caddy_file, gp_data_site_caddy, vars, sizeof(vars) / sizeof(vars[0]),
@@ -354,7 +421,8 @@ static int add_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 }
 
 /* Looked at here, not by the plan: a neighbour's file that Caddy refuses must not end this provision. The site says so when it is asked. */
-int gp_provision_neighbour(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, struct gp_error *err)
+int gp_provision_neighbour(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site,
+	struct gp_error *err)
 {
 	struct gp_paths *p = SPEC(struct gp_paths, 0);
 	size_t before = plan->n;
@@ -365,7 +433,7 @@ int gp_provision_neighbour(struct gp_ctx *ctx, struct gp_plan *plan, const struc
 	*p = gp_site_paths(ctx, site->slug);
 	if (!gp_fs_exists(p->state))
 		return 0;
-	GP_TRY(add_caddy(ctx, plan, site, p, err));
+	GP_TRY(add_caddy(ctx, plan, host, site, p, err));
 	file = plan->v[before].spec;
 	if (gp_fs_read_nofollow(ctx->arena, p->caddy_file, 1 << 20, &is, NULL, NULL) == 1 && gp_streq(is, file->content))
 		return 0;
@@ -392,9 +460,10 @@ int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 	add_folders(ctx, plan, deploy, p);
 	GP_TRY(add_dotenv(ctx, plan, deploy, site, p, err));
 	add_database(ctx, plan, host, site, p);
+	GP_TRY(add_route(ctx, plan, site, p, err));
 	GP_TRY(add_units(ctx, plan, site, p, err));
 	GP_TRY(add_sudoers(ctx, plan, deploy, site, p, err));
-	GP_TRY(add_caddy(ctx, plan, site, p, err));
+	GP_TRY(add_caddy(ctx, plan, host, site, p, err));
 	of_this_site(plan, first, site);
 	return 0;
 }

@@ -15,7 +15,7 @@
 
 enum { REDIS_PORT = 6379, ROOM_LEAST = 16 << 20 };
 
-#define UNITS(r) { (r)->paths.gunicorn_socket, (r)->paths.gunicorn, (r)->paths.celery }
+#define UNITS(r) { (r)->paths.gunicorn_socket, (r)->paths.gunicorn, (r)->paths.next, (r)->paths.celery }
 
 static const char *in_backup(struct gp_ctx *ctx, const struct gp_removal *r, const char *name)
 {
@@ -246,7 +246,8 @@ static int add_folders(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp
 /* The site's file goes last, and then the note that this run was under way. */
 static void add_rest(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_removal *r)
 {
-	ADD(.type = &gp_absent_folder_type, .name = gp_sprintf(ctx->arena, "/run/sum-%s", r->slug));
+	ADD(.type = &gp_absent_file_type, .name = r->paths.tmpfiles);
+	ADD(.type = &gp_absent_folder_type, .name = r->paths.run);
 	ADD(.type = &gp_absent_folder_type, .name = gp_sprintf(ctx->arena, "/run/goldpath-celery-%s", r->slug));
 	if (r->db.name && !gp_remove_keeps_database(ctx->arena, &r->db))
 		ADD(.type = &gp_absent_file_type, .name = gp_sprintf(ctx->arena, "%s/login-%s", ctx->lock_dir, r->db.name));

@@ -118,7 +118,7 @@ static int option_diff(struct gp_ctx *ctx, const struct gp_resource *resource, s
 	is = gp_caddyfile_option(ctx->arena, text, spec->option);
 	if (!is)
 		say_added(ctx, resource, changes);
-	else if (!gp_streq(is, spec->value))
+	else if (spec->why && !gp_streq(is, spec->value))
 		gp_change_add(ctx, changes, '!', resource, "'%s %s' is there and stays; goldpath would have '%s': %s", spec->option, is, spec->value,
 			spec->why);
 	return 0;

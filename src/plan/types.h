@@ -228,7 +228,7 @@ extern const struct gp_resource_type gp_attention_type;
 /* A global option in a Caddyfile. Its name is the path. One that is there with another value stays, and is reported. */
 struct gp_caddy_option {
 	const char *option, *value;
-	const char *why; /* what the other value means */
+	const char *why; /* what the other value means; NULL: another one is as good, and nothing is said of it */
 };
 extern const struct gp_resource_type gp_caddy_option_type;
 
