@@ -24,6 +24,8 @@ static const struct gp_key gunicorn_keys[] = {
 	{ "workers", GP_KEY_INT, AT(gunicorn.workers), .lo = 1, .hi = 64, .def = "3", .help = "worker processes" },
 	{ "threads", GP_KEY_INT, AT(gunicorn.threads), .lo = 1, .hi = 64, .def = "1", .help = "threads in each worker" },
 	{ "timeout", GP_KEY_INT, AT(gunicorn.timeout), .lo = 5, .hi = 3600, .def = "30", .help = "seconds a request may take" },
+	{ "drain", GP_KEY_INT, AT(gunicorn.drain), .lo = 1, .hi = 3600, .def = "60",
+		.help = "seconds a deploy waits for requests that the old release is still answering" },
 	{ "socket", GP_KEY_BOOL, AT(gunicorn.socket), .def = "false", .help = "let systemd hold the socket (sum-<slug>-gunicorn.socket)" },
 	END,
 };

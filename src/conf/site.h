@@ -25,7 +25,7 @@ struct gp_site {
 	struct gp_argvs build;
 	struct gp_strv drop_ins;
 	struct {
-		int64_t workers, threads, timeout; /* timeout in seconds */
+		int64_t workers, threads, timeout, drain; /* the last two in seconds */
 		bool socket;
 	} gunicorn;
 	struct {

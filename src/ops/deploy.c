@@ -9,6 +9,9 @@
 #include "base/error.h"
 #include "ops/confined.h"
 #include "ops/record.h"
+#include "ops/slot.h"
+#include "ops/statics.h"
+#include "plan/types.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/lock.h"
@@ -36,7 +39,7 @@ static const char *without_celery(const struct gp_deploy *d)
 }
 
 static const struct step steps[] = {
-	{ "preflight", "look at Redis, Postgres, disk and .env", gp_deploy_preflight, NULL },
+	{ "preflight", "look at Redis, Postgres, disk, memory and .env", gp_deploy_preflight, NULL },
 	{ "fetch", "fetch the repository", gp_deploy_fetch, NULL },
 	{ "checkout", "check out the release", gp_deploy_checkout, NULL },
 	{ "venv", "Python packages", gp_deploy_venv, NULL },
@@ -45,33 +48,45 @@ static const struct step steps[] = {
 	{ "check", "manage.py check --deploy", gp_deploy_check, NULL },
 	{ "collectstatic", "manage.py collectstatic", gp_deploy_collectstatic, NULL },
 	{ "migrate", "manage.py migrate", gp_deploy_migrate, NULL },
-	{ "switch", "switch to the release", gp_deploy_switch, NULL },
-	{ "restart", "restart gunicorn", gp_deploy_restart, without_restart },
+	{ "start", "start it beside the release that serves", gp_deploy_start, without_restart },
 	{ "healthy", "wait until it is healthy", gp_deploy_healthy, without_restart },
-	{ "celery", "restart Celery", gp_deploy_celery, without_celery },
+	{ "switch", "lead visitors to it", gp_deploy_switch, without_restart },
 	{ "smoke", "ask through Caddy", gp_deploy_smoke, without_restart },
+	{ "commit", "make it the site's release", gp_deploy_commit, NULL },
+	{ "celery", "restart Celery", gp_deploy_celery, without_celery },
+	{ "drain", "let the old release finish", gp_deploy_drain, without_restart },
+	{ "restart", "restart gunicorn on it", gp_deploy_restart, without_restart },
+	{ "return", "lead visitors back to gunicorn", gp_deploy_return, without_restart },
 	{ "prune", "remove old releases", gp_deploy_prune, NULL },
 };
 enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
 
-const char *gp_live_release(struct gp_ctx *ctx, const struct gp_paths *paths)
+const char *gp_release_live(struct gp_ctx *ctx, const struct gp_paths *paths)
 {
-	const char *target = gp_fs_readlink(ctx->arena, paths->app);
+	const struct gp_slot stable = gp_slot_stable(paths);
+	const char *release = gp_slot_assigned(ctx, &stable);
 
-	/* releases/ID, as goldpath writes it; anything else was not made here. */
-	if (!target || !gp_starts_with(target, "releases/") || !target[9] || target[9] == '.' || strchr(target + 9, '/') || !gp_fs_exists(paths->app))
-		return NULL;
-	return target + 9;
+	return release && gp_fs_exists(gp_sprintf(ctx->arena, "%s/%s", paths->releases, release)) ? release : NULL;
+}
+
+struct gp_strv gp_release_env_of(struct gp_deploy *d, const char *release, const char *sha)
+{
+	const char *statics = gp_dotenv_get(&d->env, "DJANGO_STATIC_ROOT");
+	struct gp_strv env = { 0 };
+
+	gp_strv_add(d->ctx->arena, &env, gp_sprintf(d->ctx->arena, "GIT_SHA=%s", sha));
+	gp_strv_add(d->ctx->arena, &env, gp_sprintf(d->ctx->arena, "BUILD_ID=%s", release));
+	gp_strv_add(d->ctx->arena, &env, gp_sprintf(d->ctx->arena, "RELEASE=%s", release));
+	gp_strv_add(d->ctx->arena, &env, gp_sprintf(d->ctx->arena, "GOLDPATH_RELEASE_DIR=%s/%s", d->paths.releases, release));
+	/* Somebody who collects elsewhere knows why. */
+	if (statics && gp_streq(statics, d->paths.statics))
+		gp_strv_add(d->ctx->arena, &env, gp_sprintf(d->ctx->arena, "DJANGO_STATIC_ROOT=%s", gp_statics_of(d, release)));
+	return env;
 }
 
 struct gp_strv gp_release_env(struct gp_deploy *d)
 {
-	struct gp_strv env = { 0 };
-
-	gp_strv_add(d->ctx->arena, &env, gp_sprintf(d->ctx->arena, "GIT_SHA=%s", d->sha));
-	gp_strv_add(d->ctx->arena, &env, gp_sprintf(d->ctx->arena, "BUILD_ID=%s", d->release));
-	gp_strv_add(d->ctx->arena, &env, gp_sprintf(d->ctx->arena, "RELEASE=%s", d->release));
-	return env;
+	return gp_release_env_of(d, d->release, d->sha);
 }
 
 static int load(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *d, struct gp_error *err)
@@ -89,51 +104,13 @@ static int load(struct gp_ctx *ctx, const struct gp_deploy_request *request, str
 		gp_fail(err, GP_E_CONFIG, "%s is not provisioned on this host", request->slug);
 		return gp_hint(err, "`goldpath provision %s` first", request->slug);
 	}
+	/* Whatever is wrong with it, preflight says. */
+	gp_dotenv_read(ctx, d->paths.env, &d->env, NULL);
 	d->builder = d->account;
 	d->builder.group_count = 2;
 	d->builder.groups[0] = d->account.gid;
 	d->builder.groups[1] = group;
 	return 0;
-}
-
-static const char *in_releases(struct gp_deploy *d, const char *id)
-{
-	return gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, id);
-}
-
-static void remove_release(struct gp_deploy *d, const char *id)
-{
-	const char *live = gp_live_release(d->ctx, &d->paths);
-	GP_AUTO_IDENTITY was = { 0 };
-
-	if (!id || !*id || (live && gp_streq(live, id)) || gp_account_assume(&d->account, &was, NULL) < 0)
-		return;
-	gp_fs_remove(in_releases(d, id), NULL);
-}
-
-/*
- * An earlier deploy that was killed. What it left is taken away; where it had switched already, the site goes back to the release
- * before it, since nobody ever saw whether the new one works. Then this deploy starts from a state that it knows.
- */
-static int recover(struct gp_deploy *d, struct gp_error *err)
-{
-	struct gp_unfinished u;
-	const char *live = gp_live_release(d->ctx, &d->paths);
-
-	GP_TRY(gp_journal_read(d->ctx, &d->paths, &u, err));
-	if (!u.found)
-		return 0;
-	gp_tell_warn(d->ctx, "the deploy of %s before this one was cut off in step '%s'", u.ref, u.step);
-	if (u.switched && live && gp_streq(live, u.release)) {
-		const char *words;
-
-		d->previous = *u.previous && gp_fs_exists(in_releases(d, u.previous)) ? u.previous : NULL;
-		gp_deploy_back(d);
-		gp_deploy_serves(d, &words);
-		gp_tell_note(d->ctx, "it had switched to %s, which nobody had seen work: taken back; %s", u.release, words);
-	}
-	remove_release(d, u.release);
-	return gp_journal_note(d->ctx, &d->paths, "end", u.step, u.release, err);
 }
 
 static int run_step(struct gp_deploy *d, const struct step *step, int index, struct gp_error *err)
@@ -157,14 +134,23 @@ static int run_step(struct gp_deploy *d, const struct step *step, int index, str
 	return 0;
 }
 
+/* From this step on something of the new release runs. */
+static bool is_beside(const struct step *step)
+{
+	for (const struct step *s = steps; s < steps + STEPS; s++)
+		if (gp_streq(s->name, "start"))
+			return step >= s;
+	return false;
+}
+
 /* After a failure: nothing half done stays, and the error says what serves now. */
 static void undo(struct gp_deploy *d, const struct step *step, struct gp_error *err)
 {
 	const char *words;
 
-	if (d->switched)
+	if (is_beside(step))
 		gp_deploy_back(d);
-	remove_release(d, d->release);
+	gp_deploy_remove_release(d, d->release);
 	if (gp_deploy_serves(d, &words)) {
 		if (err->kind == GP_E_FAILED)
 			err->kind = GP_E_DEPLOY;
@@ -200,29 +186,47 @@ static void write_history(struct gp_deploy *d, const char *result, const struct 
 		gp_tell_warn(d->ctx, "%s", why.msg);
 }
 
+/* The table from a step on, to its end or to the first that fails; then everything is taken back. */
+static int walk(struct gp_deploy *d, struct gp_lock *lock, int from, int64_t start, struct gp_error *err)
+{
+	for (int i = from; i < STEPS; i++) {
+		if (lock)
+			gp_lock_step(lock, steps[i].name);
+		if (run_step(d, &steps[i], i, err) == 0)
+			continue;
+		undo(d, &steps[i], err);
+		write_history(d, "failed", &steps[i], err, gp_mono_ms() - start);
+		gp_journal_note(d->ctx, &d->paths, "end", steps[i].name, d->release, NULL);
+		return -1;
+	}
+	write_history(d, "ok", NULL, NULL, gp_mono_ms() - start);
+	return gp_journal_note(d->ctx, &d->paths, "end", NULL, d->release, err);
+}
+
+int gp_deploy_finish(struct gp_deploy *d, struct gp_error *err)
+{
+	int from = 0;
+
+	while (!gp_streq(steps[from].name, "commit"))
+		from++;
+	return walk(d, NULL, from, gp_mono_ms(), err);
+}
+
 int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err)
 {
 	GP_AUTO_LOCK lock = { .fd = -1 };
 	struct gp_deploy *d = ret;
 	int64_t start = gp_mono_ms();
+	int result;
 
 	GP_TRY(load(ctx, request, d, err));
 	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
 	GP_TRY(gp_confined_begin(d, err));
-	GP_TRY(recover(d, err));
+	GP_TRY(gp_deploy_recover(d, err));
 	d->previous = gp_deploy_serving(d);
-	GP_TRY(gp_journal_begin(ctx, &d->paths, d->ref, d->previous, err));
-	for (int i = 0; i < STEPS; i++) {
-		gp_lock_step(&lock, steps[i].name);
-		if (run_step(d, &steps[i], i, err) == 0)
-			continue;
-		gp_confined_end(d);
-		undo(d, &steps[i], err);
-		write_history(d, "failed", &steps[i], err, gp_mono_ms() - start);
-		gp_journal_note(ctx, &d->paths, "end", steps[i].name, d->release, NULL);
-		return -1;
-	}
+	GP_TRY(gp_journal_begin(ctx, &d->paths, &(struct gp_unfinished){ .what = "deploy", .ref = d->ref, .previous = d->previous,
+		.no_restart = request->no_restart }, err));
+	result = walk(d, &lock, 0, start, err);
 	gp_confined_end(d);
-	write_history(d, "ok", NULL, NULL, gp_mono_ms() - start);
-	return gp_journal_note(ctx, &d->paths, "end", NULL, d->release, err);
+	return result;
 }

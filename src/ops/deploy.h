@@ -41,7 +41,6 @@ struct gp_deploy {
 	const char *previous;       /* the release that was live before, or NULL */
 	const char *venv_dir;
 	const char *python_version;
-	bool switched;              /* app points at the new release */
 	struct gp_health health;    /* what the new release said of itself */
 	const char *sitemap;        /* what the sitemap answered, for people */
 };
@@ -61,24 +60,39 @@ int gp_deploy_check(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_collectstatic(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_migrate(struct gp_deploy *d, struct gp_error *err);
 /* deploy_live.c */
-int gp_deploy_switch(struct gp_deploy *d, struct gp_error *err);
-int gp_deploy_restart(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_start(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_healthy(struct gp_deploy *d, struct gp_error *err);
-int gp_deploy_celery(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_switch(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_smoke(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_commit(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_celery(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_drain(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_restart(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_return(struct gp_deploy *d, struct gp_error *err);
+/* What they share with the way back: the links for people; Celery on a release, if it is not yet; the helper unit's end. */
+int gp_deploy_link(struct gp_deploy *d, const char *release, struct gp_error *err);
+int gp_deploy_celery_on(struct gp_deploy *d, const char *release, struct gp_error *err);
+int gp_deploy_end_next(struct gp_deploy *d, struct gp_error *err);
 /* prune.c */
 int gp_deploy_prune(struct gp_deploy *d, struct gp_error *err);
-/* Point everything back at the release before, and wait until that one is well; without one, stop. */
+/* deploy_back.c: everything back to d->previous, from wherever d came to; without one, stop. What fails is told. */
 void gp_deploy_back(struct gp_deploy *d);
-/* Does the release before still answer? Asked and not assumed; *ret_words: "still serving …", "still serving …, which is not well: …",
- * "nothing serves: …", "no release of … is live". */
+/* Delete a release that is not the live one, and what it alone has in static. */
+void gp_deploy_remove_release(struct gp_deploy *d, const char *id);
+/* What the journal says of one that was killed: finished where it had been proven, else undone; told of either way. */
+int gp_deploy_recover(struct gp_deploy *d, struct gp_error *err);
+/* deploy.c: the steps from `commit` on. */
+int gp_deploy_finish(struct gp_deploy *d, struct gp_error *err);
+/* Does the site still answer? Asked and not assumed; *ret_words: "still serving …", "still serving …, which is not well: …", "nothing serves:
+ * …", "no release of … is live". */
 bool gp_deploy_serves(struct gp_deploy *d, const char **ret_words);
 
-/* The release that gunicorn was started on, if it is still there; else the one that `app` points at. NULL: none. */
+/* The release that the gunicorn was started on which visitors are led to, if it is still there; else the live one. NULL: none. */
 const char *gp_deploy_serving(struct gp_deploy *d);
-/* The release `app` points at, or NULL. */
-const char *gp_live_release(struct gp_ctx *ctx, const struct gp_paths *paths);
-/* GIT_SHA, BUILD_ID and RELEASE of a release, as environment assignments. */
+/* The site's release: what its units run after the next start. NULL: none, or its folder is gone. */
+const char *gp_release_live(struct gp_ctx *ctx, const struct gp_paths *paths);
+/* What says to a process which release it is: GIT_SHA, BUILD_ID, RELEASE, the folder, and where its static files are. */
 struct gp_strv gp_release_env(struct gp_deploy *d);
+struct gp_strv gp_release_env_of(struct gp_deploy *d, const char *release, const char *sha);
 
 #endif

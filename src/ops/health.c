@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "sys/ctx.h"
 #include "sys/http.h"
@@ -171,4 +172,14 @@ struct gp_health gp_health_ask(struct gp_ctx *ctx, const struct gp_site *site, c
 		return (struct gp_health){ .status = GP_HEALTH_NO_ANSWER, .release = "", .body = "",
 			.why = gp_strdup(ctx->arena, err.msg), .hint = gp_strdup(ctx->arena, err.hint) };
 	return gp_health_read(ctx->arena, site, answer.status, answer.location, answer.body, answer.body_len);
+}
+
+int gp_health_fail(struct gp_ctx *ctx, const struct gp_health *health, const char *release, const char *where, int64_t waited_ms,
+	struct gp_error *err)
+{
+	gp_fail(err, GP_E_FAILED, "%s did not get healthy %s within %s: %s", release, where, gp_duration(ctx->arena, waited_ms),
+		*health->why ? health->why : "no reason given");
+	if (*health->hint)
+		gp_hint(err, "%s", health->hint);
+	return -1;
 }

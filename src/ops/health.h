@@ -33,6 +33,10 @@ struct gp_health gp_health_read(struct gp_arena *arena, const struct gp_site *si
 struct gp_health gp_health_ask(struct gp_ctx *ctx, const struct gp_site *site, const char *domain, const char *socket,
 	int64_t timeout_ms);
 
+/* Fill the error for a release that did not get healthy `where` ("on its socket") in that time. Returns -1. */
+int gp_health_fail(struct gp_ctx *ctx, const struct gp_health *health, const char *release, const char *where, int64_t waited_ms,
+	struct gp_error *err);
+
 /* The address visitors use for a path: https://domain/path, http:// with tls off. */
 const char *gp_site_url(struct gp_arena *arena, const struct gp_site *site, const char *domain, const char *path);
 /* The CA to trust for it: Caddy's own with tls internal, else NULL. */

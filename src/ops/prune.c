@@ -39,7 +39,7 @@ static int prune_releases(struct gp_deploy *d, struct gp_strv *ret_kept, struct 
 
 	GP_TRY(gp_fs_list(d->ctx->arena, d->paths.releases, &names, err));
 	for (size_t i = names.n; i-- > 0;) {
-		const char *name = names.v[i], *live = gp_live_release(d->ctx, &d->paths);
+		const char *name = names.v[i], *live = gp_release_live(d->ctx, &d->paths);
 		bool stays = (live && gp_streq(name, live)) || (d->previous && gp_streq(name, d->previous)) || gp_streq(name, d->release);
 
 		if (!is_release(name))

@@ -55,15 +55,18 @@ static json_t *new_line(struct gp_ctx *ctx)
 	return object;
 }
 
-int gp_journal_begin(struct gp_ctx *ctx, const struct gp_paths *paths, const char *ref, const char *previous, struct gp_error *err)
+int gp_journal_begin(struct gp_ctx *ctx, const struct gp_paths *paths, const struct gp_unfinished *what, struct gp_error *err)
 {
 	json_t *object = new_line(ctx);
 	const char *line;
 
-	put(object, "what", "deploy");
-	put(object, "ref", ref);
-	put(object, "previous", previous);
+	put(object, "what", what->what);
+	put(object, "ref", what->ref);
+	put(object, "release", what->release);
+	put(object, "previous", what->previous);
 	put(object, "command", ctx->command);
+	if (what->no_restart)
+		json_object_set_new(object, "no_restart", json_true());
 	line = gp_sprintf(ctx->arena, "%s\n", line_of(ctx, object));
 	return gp_fs_write(journal_path(ctx, paths), line, strlen(line), 0600, (uid_t)-1, (gid_t)-1, err);
 }
@@ -93,18 +96,21 @@ static void read_line(struct gp_ctx *ctx, const char *line, struct gp_unfinished
 		if (text)
 			*to[i] = gp_strdup(ctx->arena, text);
 	}
-	if (what && gp_streq(what, "deploy"))
+	if (what && (gp_streq(what, "deploy") || gp_streq(what, "rollback"))) {
 		u->found = true;
+		u->what = gp_streq(what, "deploy") ? "deploy" : "rollback";
+		u->no_restart = json_is_true(json_object_get(object, "no_restart"));
+	}
 	if (what && gp_streq(what, "end"))
 		u->found = false;
-	if (what && gp_streq(what, "begin") && gp_streq(u->step, "switch"))
-		u->switched = true;
+	if (what && gp_streq(what, "begin") && gp_streq(u->step, "start"))
+		u->beside = true;
 	json_decref(object);
 }
 
 int gp_journal_read(struct gp_ctx *ctx, const struct gp_paths *paths, struct gp_unfinished *ret, struct gp_error *err)
 {
-	struct gp_unfinished u = { .ref = "", .release = "", .previous = "", .step = "" };
+	struct gp_unfinished u = { .what = "deploy", .ref = "", .release = "", .previous = "", .step = "" };
 	struct gp_strv lines;
 	const char *text = "";
 

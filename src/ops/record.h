@@ -12,18 +12,22 @@ struct gp_ctx;
 struct gp_error;
 struct gp_paths;
 
-/* Begin a new journal for a deploy of `ref`; the old one is gone. */
-int gp_journal_begin(struct gp_ctx *ctx, const struct gp_paths *paths, const char *ref, const char *previous, struct gp_error *err);
+/* A deploy or a rollback, as the journal has it. */
+struct gp_unfinished {
+	bool found;          /* there is one that never ended */
+	const char *what;    /* "deploy", "rollback" */
+	const char *ref, *release, *previous, *step; /* "" where nothing is said of it; step: the last one begun */
+	bool no_restart;
+	bool beside;         /* the step `start` was begun: something of the release may run */
+};
+
+/* Begin a new journal; the old one is gone. Of *what: what, ref, release and previous (NULL: none), no_restart. */
+int gp_journal_begin(struct gp_ctx *ctx, const struct gp_paths *paths, const struct gp_unfinished *what, struct gp_error *err);
 /* A step is about to begin ("begin"), or is done ("done"), or the whole deploy has ended ("end"). release may be NULL. */
 int gp_journal_note(struct gp_ctx *ctx, const struct gp_paths *paths, const char *what, const char *step, const char *release,
 	struct gp_error *err);
 
-/* The deploy in the journal that never ended. */
-struct gp_unfinished {
-	bool found;
-	const char *ref, *release, *previous, *step; /* release and previous may be ""; step: the last one begun */
-	bool switched;                               /* the `switch` step was begun */
-};
+/* The last one in the journal. */
 int gp_journal_read(struct gp_ctx *ctx, const struct gp_paths *paths, struct gp_unfinished *ret, struct gp_error *err);
 
 struct gp_history {
