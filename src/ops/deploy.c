@@ -1,4 +1,4 @@
-/* The deploy table and the walk along it: journal, lock, undo, history. */
+/* The deploy table, and what a deploy is about. */
 #include "ops/deploy.h"
 
 #include <string.h>
@@ -16,29 +16,12 @@
 #include "sys/fs.h"
 #include "sys/lock.h"
 
-struct step {
-	const char *name;  /* in the journal, the history, the lock */
-	const char *words; /* for people */
-	int (*run)(struct gp_deploy *d, struct gp_error *err);
-	const char *(*skip)(const struct gp_deploy *d); /* why this deploy has no such step, or NULL; may be absent */
-};
-
 static const char *without_build(const struct gp_deploy *d)
 {
 	return d->site.build.n ? NULL : "none";
 }
 
-static const char *without_restart(const struct gp_deploy *d)
-{
-	return d->request->no_restart ? "--no-restart" : NULL;
-}
-
-static const char *without_celery(const struct gp_deploy *d)
-{
-	return d->site.celery.enabled ? without_restart(d) : "not enabled";
-}
-
-static const struct step steps[] = {
+static const struct gp_step steps[] = {
 	{ "preflight", "look at Redis, Postgres, disk, memory and .env", gp_deploy_preflight, NULL },
 	{ "fetch", "fetch the repository", gp_deploy_fetch, NULL },
 	{ "checkout", "check out the release", gp_deploy_checkout, NULL },
@@ -48,18 +31,17 @@ static const struct step steps[] = {
 	{ "check", "manage.py check --deploy", gp_deploy_check, NULL },
 	{ "collectstatic", "manage.py collectstatic", gp_deploy_collectstatic, NULL },
 	{ "migrate", "manage.py migrate", gp_deploy_migrate, NULL },
-	{ "start", "start it beside the release that serves", gp_deploy_start, without_restart },
-	{ "healthy", "wait until it is healthy", gp_deploy_healthy, without_restart },
-	{ "switch", "lead visitors to it", gp_deploy_switch, without_restart },
-	{ "smoke", "ask through Caddy", gp_deploy_smoke, without_restart },
+	{ "start", "start it beside the release that serves", gp_deploy_start, gp_steps_without_restart },
+	{ "healthy", "wait until it is healthy", gp_deploy_healthy, gp_steps_without_restart },
+	{ "switch", "lead visitors to it", gp_deploy_switch, gp_steps_without_restart },
+	{ "smoke", "ask through Caddy", gp_deploy_smoke, gp_steps_without_restart },
 	{ "commit", "make it the site's release", gp_deploy_commit, NULL },
-	{ "celery", "restart Celery", gp_deploy_celery, without_celery },
-	{ "drain", "let the old release finish", gp_deploy_drain, without_restart },
-	{ "restart", "restart gunicorn on it", gp_deploy_restart, without_restart },
-	{ "return", "lead visitors back to gunicorn", gp_deploy_return, without_restart },
+	{ "celery", "restart Celery", gp_deploy_celery, gp_steps_without_celery },
+	{ "drain", "let the old release finish", gp_deploy_drain, gp_steps_without_restart },
+	{ "restart", "restart gunicorn on it", gp_deploy_restart, gp_steps_without_restart },
+	{ "return", "lead visitors back to gunicorn", gp_deploy_return, gp_steps_without_restart },
 	{ "prune", "remove old releases", gp_deploy_prune, NULL },
 };
-enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
 
 const char *gp_release_live(struct gp_ctx *ctx, const struct gp_paths *paths)
 {
@@ -89,7 +71,7 @@ struct gp_strv gp_release_env(struct gp_deploy *d)
 	return gp_release_env_of(d, d->release, d->sha);
 }
 
-static int load(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *d, struct gp_error *err)
+int gp_deploy_load(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *d, struct gp_error *err)
 {
 	gid_t group;
 
@@ -113,120 +95,22 @@ static int load(struct gp_ctx *ctx, const struct gp_deploy_request *request, str
 	return 0;
 }
 
-static int run_step(struct gp_deploy *d, const struct step *step, int index, struct gp_error *err)
-{
-	const char *skipped = step->skip ? step->skip(d) : NULL;
-	int64_t start = gp_mono_ms();
-
-	gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_STEP, .name = step->name, .text = step->words, .index = index + 1,
-		.total = STEPS });
-	if (skipped) {
-		gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_SKIPPED, .name = step->name, .text = skipped });
-		return 0;
-	}
-	GP_TRY(gp_journal_note(d->ctx, &d->paths, "begin", step->name, d->release, err));
-	if (step->run(d, err) < 0) {
-		gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_FAILED, .name = step->name, .ms = gp_mono_ms() - start });
-		return -1;
-	}
-	GP_TRY(gp_journal_note(d->ctx, &d->paths, "done", step->name, d->release, err));
-	gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_DONE, .name = step->name, .ms = gp_mono_ms() - start });
-	return 0;
-}
-
-/* From this step on something of the new release runs. */
-static bool is_beside(const struct step *step)
-{
-	for (const struct step *s = steps; s < steps + STEPS; s++)
-		if (gp_streq(s->name, "start"))
-			return step >= s;
-	return false;
-}
-
-/* After a failure: nothing half done stays, and the error says what serves now. */
-static void undo(struct gp_deploy *d, const struct step *step, struct gp_error *err)
-{
-	const char *words;
-
-	if (is_beside(step))
-		gp_deploy_back(d);
-	gp_deploy_remove_release(d, d->release);
-	if (gp_deploy_serves(d, &words)) {
-		if (err->kind == GP_E_FAILED)
-			err->kind = GP_E_DEPLOY;
-		gp_hint(err, "mend it and deploy again: goldpath deploy %s%s%s", d->site.slug, d->request->ref ? " --ref " : "",
-			d->request->ref ? d->request->ref : "");
-	}
-	gp_state(err, "%s", words);
-	gp_context(err, "%s", step->name);
-}
-
-static void write_history(struct gp_deploy *d, const char *result, const struct step *step, const struct gp_error *err, int64_t ms)
-{
-	static const char *const names[] = {
-		[GP_HEALTH_NO_ANSWER] = NULL,
-		[GP_HEALTH_BAD] = "bad",
-		[GP_HEALTH_UNHEALTHY] = "unhealthy",
-		[GP_HEALTH_DEGRADED] = "degraded",
-		[GP_HEALTH_OK] = "ok",
-	};
-	struct gp_history entry = {
-		.release = d->release,
-		.ref = d->ref,
-		.sha = d->sha,
-		.result = result,
-		.step = step ? step->name : NULL,
-		.health = names[d->health.status],
-		.error = err ? gp_secret_mask(&d->ctx->secrets, d->ctx->arena, err->msg) : NULL,
-		.ms = ms,
-	};
-	struct gp_error why = { 0 };
-
-	if (gp_history_add(d->ctx, &d->paths, &entry, &why) < 0)
-		gp_tell_warn(d->ctx, "%s", why.msg);
-}
-
-/* The table from a step on, to its end or to the first that fails; then everything is taken back. */
-static int walk(struct gp_deploy *d, struct gp_lock *lock, int from, int64_t start, struct gp_error *err)
-{
-	for (int i = from; i < STEPS; i++) {
-		if (lock)
-			gp_lock_step(lock, steps[i].name);
-		if (run_step(d, &steps[i], i, err) == 0)
-			continue;
-		undo(d, &steps[i], err);
-		write_history(d, "failed", &steps[i], err, gp_mono_ms() - start);
-		gp_journal_note(d->ctx, &d->paths, "end", steps[i].name, d->release, NULL);
-		return -1;
-	}
-	write_history(d, "ok", NULL, NULL, gp_mono_ms() - start);
-	return gp_journal_note(d->ctx, &d->paths, "end", NULL, d->release, err);
-}
-
-int gp_deploy_finish(struct gp_deploy *d, struct gp_error *err)
-{
-	int from = 0;
-
-	while (!gp_streq(steps[from].name, "commit"))
-		from++;
-	return walk(d, NULL, from, gp_mono_ms(), err);
-}
+const struct gp_steps gp_deploy_steps = { "deploy", steps, sizeof(steps) / sizeof(steps[0]) };
 
 int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err)
 {
 	GP_AUTO_LOCK lock = { .fd = -1 };
 	struct gp_deploy *d = ret;
-	int64_t start = gp_mono_ms();
 	int result;
 
-	GP_TRY(load(ctx, request, d, err));
+	GP_TRY(gp_deploy_load(ctx, request, d, err));
 	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
 	GP_TRY(gp_confined_begin(d, err));
-	GP_TRY(gp_deploy_recover(d, err));
+	GP_TRY(gp_deploy_recover(d, &lock, err));
 	d->previous = gp_deploy_serving(d);
 	GP_TRY(gp_journal_begin(ctx, &d->paths, &(struct gp_unfinished){ .what = "deploy", .ref = d->ref, .previous = d->previous,
 		.no_restart = request->no_restart }, err));
-	result = walk(d, &lock, 0, start, err);
+	result = gp_steps_walk(d, &gp_deploy_steps, NULL, &lock, err);
 	gp_confined_end(d);
 	return result;
 }

@@ -12,6 +12,7 @@
 #include "conf/site.h"
 #include "ops/health.h"
 #include "ops/paths.h"
+#include "ops/steps.h"
 #include "sys/account.h"
 
 struct gp_ctx;
@@ -48,6 +49,11 @@ struct gp_deploy {
 /* Run the whole table. *ret tells how far it came and what the site says, after a failure too. */
 int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err);
 
+/* Load the files, find the accounts. Nothing is locked or changed. */
+int gp_deploy_load(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err);
+
+extern const struct gp_steps gp_deploy_steps;
+
 /* The steps, by file. deploy_source.c */
 int gp_deploy_preflight(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_fetch(struct gp_deploy *d, struct gp_error *err);
@@ -80,9 +86,7 @@ void gp_deploy_back(struct gp_deploy *d);
 /* Delete a release that is not the live one, and what it alone has in static. */
 void gp_deploy_remove_release(struct gp_deploy *d, const char *id);
 /* What the journal says of one that was killed: finished where it had been proven, else undone; told of either way. */
-int gp_deploy_recover(struct gp_deploy *d, struct gp_error *err);
-/* deploy.c: the steps from `commit` on. */
-int gp_deploy_finish(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_recover(struct gp_deploy *d, struct gp_lock *lock, struct gp_error *err);
 /* Does the site still answer? Asked and not assumed; *ret_words: "still serving …", "still serving …, which is not well: …", "nothing serves:
  * …", "no release of … is live". */
 bool gp_deploy_serves(struct gp_deploy *d, const char **ret_words);

@@ -122,7 +122,7 @@ void gp_deploy_remove_release(struct gp_deploy *d, const char *id)
  * An earlier one that was killed. Once it was the site's release it had been proven, and is finished; before that nobody but the
  * visitors of a moment saw it, and it is taken away.
  */
-int gp_deploy_recover(struct gp_deploy *d, struct gp_error *err)
+int gp_deploy_recover(struct gp_deploy *d, struct gp_lock *lock, struct gp_error *err)
 {
 	const struct gp_slot stable = gp_slot_stable(&d->paths);
 	const char *assigned = gp_slot_assigned(d->ctx, &stable), *words;
@@ -142,7 +142,7 @@ int gp_deploy_recover(struct gp_deploy *d, struct gp_error *err)
 	old.previous = on_disk(d, u.previous) ? u.previous : NULL;
 	gp_tell_warn(d->ctx, "the %s of %s before this one was cut off in step '%s'", u.what, *u.ref ? u.ref : u.release, u.step);
 	if (on_disk(d, u.release) && assigned && gp_streq(assigned, u.release)) {
-		if (gp_deploy_finish(&old, err) == 0)
+		if (gp_steps_walk(&old, &gp_deploy_steps, GP_STEP_COMMIT, lock, err) == 0)
 			gp_tell_note(d->ctx, "%s had been proven: finished, it is live", u.release);
 		else
 			gp_tell_warn(d->ctx, "it could not be finished: %s", err ? err->msg : "");

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "ops/paths.h"
+#include "ops/steps.h"
 #include "sys/account.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
@@ -103,7 +104,7 @@ static void read_line(struct gp_ctx *ctx, const char *line, struct gp_unfinished
 	}
 	if (what && gp_streq(what, "end"))
 		u->found = false;
-	if (what && gp_streq(what, "begin") && gp_streq(u->step, "start"))
+	if (what && gp_streq(what, "begin") && gp_streq(u->step, GP_STEP_START))
 		u->beside = true;
 	json_decref(object);
 }

@@ -1,4 +1,4 @@
-/* Of deploys, what needs no host: which release is live, by the shapes that the `app` symlink can have. */
+/* Of deploys, what needs no host: which release is live, by what can stand in the file that says so. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,24 +13,19 @@
 
 #include "../scratch.h"
 
-static void test_live_release(void **state)
+static void test_release_live(void **state)
 {
 	static const struct {
-		const char *target, *live;
+		const char *env, *live;
 	} cases[] = {
-		{ "releases/20260131T235959Z-0123456", "20260131T235959Z-0123456" },
-		{ "releases/r1", "r1" },
-		{ "releases/none", NULL },    /* leads nowhere */
-		{ "releases/r1/", NULL },
-		{ "releases/r1/sub", NULL },
-		{ "releases/", NULL },
-		{ "releases/..", NULL },
-		{ "releases/.", NULL },
-		{ "./releases/r1", NULL },
-		{ "venvs/r1", NULL },
-		{ "/tmp", NULL },
-		{ "..", NULL },
-		{ "app", NULL },
+		{ "GIT_SHA=1\nRELEASE=r1\nGOLDPATH_RELEASE_DIR=/x\n", "r1" },
+		{ "RELEASE=\"20260131T235959Z-0123456\"\n", "20260131T235959Z-0123456" },
+		{ "RELEASE=gone\n", NULL },
+		{ "RELEASE=\n", NULL },
+		{ "RELEASE=..\n", NULL },
+		{ "RELEASE=r1/sub\n", NULL },
+		{ "GIT_SHA=1\n", NULL },
+		{ "", NULL },
 	};
 	GP_AUTO_ARENA arena = gp_arena_new();
 	struct gp_paths paths;
@@ -38,37 +33,38 @@ static void test_live_release(void **state)
 
 	(void)state;
 	gp_ctx_init(&ctx, arena);
-	ctx.sites_dir = scratch;
+	ctx.sites_dir = gp_strdup(arena, at("sites"));
+	ctx.state_dir = gp_strdup(arena, at("state"));
 	paths = gp_site_paths(&ctx, "acme");
-	assert_null(gp_live_release(&ctx, &paths)); /* no site yet */
-	assert_int_equal(mkdir(at("acme"), 0755), 0);
-	assert_null(gp_live_release(&ctx, &paths)); /* never deployed */
-	assert_int_equal(mkdir(at("acme/venvs"), 0755), 0);
-	assert_int_equal(mkdir(at("acme/venvs/r1"), 0755), 0);
-	assert_int_equal(mkdir(at("acme/releases"), 0755), 0);
-	assert_int_equal(mkdir(at("acme/releases/r1"), 0755), 0);
-	assert_int_equal(mkdir(at("acme/releases/r1/sub"), 0755), 0);
-	assert_int_equal(mkdir(at("acme/releases/20260131T235959Z-0123456"), 0755), 0);
+	assert_null(gp_release_live(&ctx, &paths)); /* no site yet */
+	assert_int_equal(mkdir(at("sites"), 0755), 0);
+	assert_int_equal(mkdir(at("state"), 0755), 0);
+	assert_int_equal(mkdir(at("state/acme"), 0755), 0);
+	assert_int_equal(mkdir(at("sites/acme"), 0755), 0);
+	assert_int_equal(mkdir(at("sites/acme/releases"), 0755), 0);
+	assert_int_equal(mkdir(at("sites/acme/releases/r1"), 0755), 0);
+	assert_int_equal(mkdir(at("sites/acme/releases/r1/sub"), 0755), 0);
+	assert_int_equal(mkdir(at("sites/acme/releases/20260131T235959Z-0123456"), 0755), 0);
+	assert_null(gp_release_live(&ctx, &paths)); /* never deployed */
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const char *live;
 
-		assert_int_equal(symlink(cases[i].target, paths.app), 0);
-		live = gp_live_release(&ctx, &paths);
+		put(paths.release_env, cases[i].env);
+		live = gp_release_live(&ctx, &paths);
 		if (!live != !cases[i].live || (live && strcmp(live, cases[i].live) != 0))
-			fail_msg("%s: %s", cases[i].target, live ? live : "none");
-		assert_int_equal(unlink(paths.app), 0);
+			fail_msg("%s: %s", cases[i].env, live ? live : "none");
 	}
-	assert_int_equal(mkdir(paths.app, 0755), 0);
-	assert_null(gp_live_release(&ctx, &paths)); /* a folder of the old scripts */
-	assert_int_equal(rmdir(paths.app), 0);
-	put(paths.app, "releases/r1");
-	assert_null(gp_live_release(&ctx, &paths));
+	/* Not by a link: what it leads to is somebody else's word. */
+	put(at("elsewhere"), "RELEASE=r1\n");
+	assert_int_equal(unlink(paths.release_env), 0);
+	assert_int_equal(symlink(at("elsewhere"), paths.release_env), 0);
+	assert_null(gp_release_live(&ctx, &paths));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_live_release, scratch_begin, scratch_end),
+		cmocka_unit_test_setup_teardown(test_release_live, scratch_begin, scratch_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,7 +177,7 @@ static void check_init(bool done)
 static void set_up_record(void)
 {
 	assert_int_equal(mkdir(paths.state, 0755), 0);
-	assert_int_equal(gp_journal_begin(&ctx, &paths, "v1", NULL, NULL), 0);
+	assert_int_equal(gp_journal_begin(&ctx, &paths, &(struct gp_unfinished){ .what = "deploy", .ref = "v1", .previous = NULL }, NULL), 0);
 	assert_int_equal(gp_journal_note(&ctx, &paths, "end", "smoke", "r1", NULL), 0);
 	assert_int_equal(gp_history_add(&ctx, &paths, &(struct gp_history){ .release = "r1" }, NULL), 0);
 }
@@ -187,7 +187,7 @@ static int run_record(struct gp_error *err)
 	struct gp_unfinished u;
 
 	GP_TRY(gp_journal_read(&ctx, &paths, &u, err));
-	GP_TRY(gp_journal_begin(&ctx, &paths, "v2", "r1", err));
+	GP_TRY(gp_journal_begin(&ctx, &paths, &(struct gp_unfinished){ .what = "deploy", .ref = "v2", .previous = "r1" }, err));
 	GP_TRY(gp_journal_note(&ctx, &paths, "begin", "fetch", "r2", err));
 	GP_TRY(gp_journal_note(&ctx, &paths, "done", "fetch", "r2", err));
 	GP_TRY(gp_history_add(&ctx, &paths, &(struct gp_history){ .release = "r2", .ref = "v2", .result = "ok" }, err));

@@ -60,36 +60,38 @@ static void test_journal(void **state)
 
 	(void)state;
 	assert_false(u.found); /* no journal at all */
-	assert_int_equal(gp_journal_begin(&ctx, &paths, "v2", "r1", &err), 0);
+	assert_int_equal(gp_journal_begin(&ctx, &paths, &(struct gp_unfinished){ .what = "deploy", .ref = "v2", .previous = "r1" }, &err), 0);
 	u = unfinished();
 	assert_true(u.found);
+	assert_string_equal(u.what, "deploy");
+	assert_false(u.no_restart);
 	assert_string_equal(u.ref, "v2");
 	assert_string_equal(u.previous, "r1");
 	assert_string_equal(u.release, "");
 	assert_string_equal(u.step, "");
-	assert_false(u.switched);
+	assert_false(u.beside);
 	note("begin", "fetch", NULL);
 	note("done", "fetch", NULL);
 	note("begin", "checkout", "r2");
 	u = unfinished();
 	assert_string_equal(u.step, "checkout");
 	assert_string_equal(u.release, "r2");
-	assert_false(u.switched);
+	assert_false(u.beside);
 	note("done", "checkout", "r2");
-	note("begin", "switch", "r2");
-	assert_true(unfinished().switched);
+	note("begin", "start", "r2");
+	assert_true(unfinished().beside);
 	note("done", "switch", "r2");
 	note("begin", "healthy", "r2");
 	u = unfinished();
-	assert_true(u.found && u.switched);
+	assert_true(u.found && u.beside);
 	assert_string_equal(u.step, "healthy");
 	note("end", "smoke", "r2");
 	assert_false(unfinished().found);
 	/* the next one knows nothing of it */
-	assert_int_equal(gp_journal_begin(&ctx, &paths, "v3", NULL, &err), 0);
+	assert_int_equal(gp_journal_begin(&ctx, &paths, &(struct gp_unfinished){ .what = "deploy", .ref = "v3", .previous = NULL }, &err), 0);
 	u = unfinished();
 	assert_true(u.found);
-	assert_false(u.switched);
+	assert_false(u.beside);
 	assert_string_equal(u.previous, "");
 	assert_string_equal(u.ref, "v3");
 	assert_int_equal(mode_of(at("acme/journal")), 0600);
@@ -103,9 +105,9 @@ static void test_cut_anywhere(void **state)
 	size_t len;
 
 	(void)state;
-	assert_int_equal(gp_journal_begin(&ctx, &paths, "v2", "r1", &err), 0);
+	assert_int_equal(gp_journal_begin(&ctx, &paths, &(struct gp_unfinished){ .what = "deploy", .ref = "v2", .previous = "r1" }, &err), 0);
 	note("begin", "migrate", "r2");
-	note("begin", "switch", "r2");
+	note("begin", "start", "r2");
 	text = gp_strdup(arena, said(at("acme/journal")));
 	len = strlen(text);
 	last = strstr(strstr(text, "\n") + 1, "\n") + 1;
@@ -118,8 +120,8 @@ static void test_cut_anywhere(void **state)
 		assert_string_equal(u.ref, "v2");
 		assert_string_equal(u.previous, "r1");
 		assert_string_equal(u.release, "r2");
-		assert_int_equal(u.switched, cut >= len - 1); /* all but the newline is enough */
-		assert_string_equal(u.step, cut >= len - 1 ? "switch" : "migrate");
+		assert_int_equal(u.beside, cut >= len - 1); /* all but the newline is enough */
+		assert_string_equal(u.step, cut >= len - 1 ? "start" : "migrate");
 		note("begin", "healthy", "r2");
 		assert_string_equal(unfinished().step, "healthy");
 		note("end", "healthy", "r2");
@@ -161,7 +163,7 @@ static void test_strange_journals(void **state)
 	struct gp_unfinished u = { .step = "untouched" };
 	assert_int_equal(gp_journal_read(&ctx, &paths, &u, &err), -1);
 	assert_string_equal(u.step, "untouched");
-	assert_int_equal(gp_journal_begin(&ctx, &paths, "v", NULL, &err), -1);
+	assert_int_equal(gp_journal_begin(&ctx, &paths, &(struct gp_unfinished){ .what = "deploy", .ref = "v", .previous = NULL }, &err), -1);
 	assert_int_equal(gp_journal_note(&ctx, &paths, "end", "x", NULL, &err), -1);
 }
 
@@ -175,7 +177,7 @@ static void test_hostile_words(void **state)
 		struct gp_unfinished u;
 		bool text = strcmp(hostile[i], "\xff\xfe") != 0 && strcmp(hostile[i], "\xed\xa0\x80") != 0;
 
-		assert_int_equal(gp_journal_begin(&ctx, &paths, hostile[i], hostile[i], &err), 0);
+		assert_int_equal(gp_journal_begin(&ctx, &paths, &(struct gp_unfinished){ .what = "deploy", .ref = hostile[i], .previous = hostile[i] }, &err), 0);
 		note("begin", hostile[i], hostile[i]);
 		u = unfinished();
 		assert_true(u.found);

@@ -18,11 +18,11 @@ static struct gp_error err;
 
 static void trees(void)
 {
+	static const char *const folders[] = { "a", "b", "static", "a/css", "b/css" };
+
 	err = (struct gp_error){ 0 };
-	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(mkdir(at((const char *[]){ "a", "b", "static" }[i]), 0755), 0);
-	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(mkdir(at((const char *[]){ "a/css", "b/css" }[i]), 0755), 0);
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		assert_int_equal(mkdir(at("%s", folders[i]), 0755), 0);
 	put(at("a/css/site.css"), "of a");
 	put(at("a/css/site.1111.css"), "hashed a");
 	put(at("b/css/site.css"), "of b");
@@ -34,14 +34,14 @@ static bool same(const char *a, const char *b)
 {
 	struct stat x, y;
 
-	return stat(at(a), &x) == 0 && stat(at(b), &y) == 0 && x.st_ino == y.st_ino;
+	return stat(at("%s", a), &x) == 0 && stat(at("%s", b), &y) == 0 && x.st_ino == y.st_ino;
 }
 
 static bool is_there(const char *name)
 {
 	struct stat st;
 
-	return lstat(at(name), &st) == 0;
+	return lstat(at("%s", name), &st) == 0;
 }
 
 static void test_add_and_replace(void **state)
