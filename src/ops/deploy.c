@@ -95,6 +95,26 @@ int gp_deploy_load(struct gp_ctx *ctx, const struct gp_deploy_request *request, 
 	return 0;
 }
 
+int gp_deploy_at(struct gp_deploy *d, const char *release, struct gp_error *err)
+{
+	const char *folder = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, release), *venv;
+	GP_AUTO_IDENTITY was = { 0 };
+	struct gp_dotenv env = { 0 };
+
+	GP_TRY(gp_account_assume(&d->account, &was, err));
+	GP_TRY(gp_dotenv_read(d->ctx, gp_sprintf(d->ctx->arena, "%s/.goldpath/release.env", folder), &env, err));
+	venv = gp_fs_readlink(d->ctx->arena, gp_sprintf(d->ctx->arena, "%s/.goldpath/venv", folder));
+	gp_account_resume(&was);
+	if (!venv || !gp_fs_exists(gp_sprintf(d->ctx->arena, "%s/.goldpath/venv/bin/python", folder)))
+		return gp_fail(err, GP_E_FAILED, "%s has no virtual environment any more", release);
+	d->release = release;
+	d->release_dir = folder;
+	d->source_dir = gp_streq(d->site.subdir, ".") ? folder : gp_sprintf(d->ctx->arena, "%s/%s", folder, d->site.subdir);
+	d->venv_dir = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.venvs, strrchr(venv, '/') ? strrchr(venv, '/') + 1 : venv);
+	d->sha = gp_dotenv_get(&env, "GIT_SHA");
+	return 0;
+}
+
 const struct gp_steps gp_deploy_steps = { "deploy", steps, sizeof(steps) / sizeof(steps[0]) };
 
 int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err)

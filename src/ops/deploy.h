@@ -17,6 +17,8 @@
 
 struct gp_ctx;
 struct gp_error;
+struct gp_pg;
+struct gp_rollback;
 
 struct gp_deploy_request {
 	const char *slug;
@@ -40,6 +42,7 @@ struct gp_deploy {
 	const char *release_dir;
 	const char *source_dir;     /* release_dir, or the subdir in it where manage.py is */
 	const char *previous;       /* the release that was live before, or NULL */
+	struct gp_rollback *rollback; /* NULL: this is a deploy */
 	const char *venv_dir;
 	const char *python_version;
 	struct gp_health health;    /* what the new release said of itself */
@@ -51,6 +54,12 @@ int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, s
 
 /* Load the files, find the accounts. Nothing is locked or changed. */
 int gp_deploy_load(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err);
+/* Be about a release that is there: its folders, its commit, its virtual environment. */
+int gp_deploy_at(struct gp_deploy *d, const char *release, struct gp_error *err);
+/* Is `.env` as a deploy needs it? */
+int gp_deploy_check_env(struct gp_deploy *d, struct gp_error *err);
+/* Connect to the site's database as the site does, with what `.env` says. */
+int gp_deploy_login(struct gp_deploy *d, struct gp_pg **ret, struct gp_error *err);
 
 extern const struct gp_steps gp_deploy_steps;
 

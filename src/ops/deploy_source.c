@@ -60,7 +60,7 @@ static int check_redis(struct gp_deploy *d, struct gp_error *err)
 	return gp_redis_ping(host, port, password, REDIS_TIMEOUT_MS, err);
 }
 
-static int check_env(struct gp_deploy *d, struct gp_error *err)
+int gp_deploy_check_env(struct gp_deploy *d, struct gp_error *err)
 {
 	static const char *const needed[] = { "DJANGO_SETTINGS_MODULE", "DJANGO_DB_PASSWORD" };
 	struct stat st;
@@ -84,9 +84,8 @@ static int check_env(struct gp_deploy *d, struct gp_error *err)
 	return 0;
 }
 
-static int check_postgres(struct gp_deploy *d, struct gp_error *err)
+int gp_deploy_login(struct gp_deploy *d, struct gp_pg **ret, struct gp_error *err)
 {
-	GP_AUTO_PG pg = NULL;
 	const char *host = gp_dotenv_get(&d->env, "DJANGO_DB_HOST"), *name = gp_dotenv_get(&d->env, "DJANGO_DB_NAME"),
 		*user = gp_dotenv_get(&d->env, "DJANGO_DB_USER"), *port_text = gp_dotenv_get(&d->env, "DJANGO_DB_PORT");
 	int64_t port;
@@ -98,13 +97,20 @@ static int check_postgres(struct gp_deploy *d, struct gp_error *err)
 			.port = (int)port,
 			.dbname = name ? name : d->site.database.name,
 			.user = user ? user : d->site.database.user,
-			.password = gp_dotenv_get(&d->env, "DJANGO_DB_PASSWORD") }, &pg, err) == 0)
+			.password = gp_dotenv_get(&d->env, "DJANGO_DB_PASSWORD") }, ret, err) == 0)
 		return 0;
 	if (err && gp_site_database_is_local(&d->site) && strstr(err->msg, "refuses the password")) {
 		err->hint[0] = '\0'; /* this one knows more */
 		gp_hint(err, "`goldpath provision %s` gives the role the password that stands in .env", d->site.slug);
 	}
 	return -1;
+}
+
+static int check_postgres(struct gp_deploy *d, struct gp_error *err)
+{
+	GP_AUTO_PG pg = NULL;
+
+	return gp_deploy_login(d, &pg, err);
 }
 
 static int check_disk(struct gp_deploy *d, struct gp_error *err)
@@ -128,7 +134,7 @@ int gp_deploy_preflight(struct gp_deploy *d, struct gp_error *err)
 {
 	struct gp_bus *bus;
 
-	GP_TRY(check_env(d, err));
+	GP_TRY(gp_deploy_check_env(d, err));
 	GP_TRY(check_redis(d, err));
 	GP_TRY(check_postgres(d, err));
 	GP_TRY(check_disk(d, err));

@@ -8,6 +8,7 @@
 #include "base/dotenv.h"
 #include "base/error.h"
 #include "ops/paths.h"
+#include "ops/record.h"
 #include "ops/sites.h"
 #include "plan/types.h"
 #include "sys/ctx.h"
@@ -107,30 +108,69 @@ static void tell_dns(struct gp_ctx *ctx, const struct gp_site *site, const struc
 			gp_strv_join(ctx->arena, &addresses, ", "));
 }
 
-int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, struct gp_changes *ret, struct gp_error *err)
+/* A deploy leads visitors from one gunicorn to the other: what it holds in its hands is not read and put right meanwhile. */
+static int lock_sites(struct gp_ctx *ctx, const struct gp_sites *sites, struct gp_lock *locks, struct gp_error *err)
 {
-	GP_AUTO_LOCK lock = { .fd = -1 };
+	for (size_t i = 0; i < sites->asked; i++)
+		GP_TRY(gp_lock_take(&locks[i], ctx->lock_dir, sites->v[i].slug, ctx->command, err));
+	return 0;
+}
+
+/* It is not ours to finish: that takes the site's code, and the site's view of the host. */
+static void tell_unfinished(struct gp_ctx *ctx, const struct gp_site *site)
+{
+	const struct gp_paths paths = gp_site_paths(ctx, site->slug);
+	struct gp_unfinished u;
+
+	if (gp_journal_read(ctx, &paths, &u, NULL) == 0 && u.found)
+		gp_tell_warn(ctx, "a %s of %s was cut off in step '%s': the next deploy or rollback finishes it or takes it back", u.what, site->slug,
+			u.step);
+}
+
+static int walk(struct gp_ctx *ctx, const struct gp_provision *request, const struct gp_host *host, const struct gp_sites *sites,
+	struct gp_changes *ret, struct gp_error *err)
+{
 	struct gp_plan plan = { 0 };
-	struct gp_sites sites;
-	struct gp_host host;
-	struct gp_bus *bus;
 	int result;
 
-	GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, &host, err));
-	GP_TRY(gp_sites_load(ctx, request->slug, &sites, err));
-	GP_TRY(gp_ctx_bus(ctx, &bus, err));
-	if (request->apply)
-		GP_TRY(gp_lock_take(&lock, ctx->lock_dir, "host", ctx->command, err));
-	GP_TRY(make_plan(ctx, &host, &sites, &plan, err));
+	for (size_t i = 0; i < sites->asked; i++)
+		tell_unfinished(ctx, &sites->v[i]);
+	GP_TRY(make_plan(ctx, host, sites, &plan, err));
 	result = gp_plan_run(ctx, &plan, request->apply, request->only, ret, err);
 	if (result < 0 && !ret->partial)
 		return -1;
 	if (request->apply)
 		tell_restarts(ctx, ret);
-	for (size_t i = 0; i < sites.asked; i++)
-		tell_dns(ctx, &sites.v[i], ret);
+	for (size_t i = 0; i < sites->asked; i++)
+		tell_dns(ctx, &sites->v[i], ret);
 	if (result < 0)
 		return -1;
-	ret->partial = sites.broken > 0;
-	return gp_sites_check(&sites, err);
+	ret->partial = sites->broken > 0;
+	return gp_sites_check(sites, err);
+}
+
+int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, struct gp_changes *ret, struct gp_error *err)
+{
+	GP_AUTO_LOCK lock = { .fd = -1 };
+	struct gp_lock *locks;
+	struct gp_sites sites;
+	struct gp_host host;
+	struct gp_bus *bus;
+	int result = 0;
+
+	GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, &host, err));
+	GP_TRY(gp_sites_load(ctx, request->slug, &sites, err));
+	GP_TRY(gp_ctx_bus(ctx, &bus, err));
+	locks = gp_alloc_array(ctx->arena, sites.asked + 1, sizeof(*locks));
+	for (size_t i = 0; i < sites.asked; i++)
+		locks[i].fd = -1;
+	if (request->apply) {
+		GP_TRY(gp_lock_take(&lock, ctx->lock_dir, "host", ctx->command, err));
+		result = lock_sites(ctx, &sites, locks, err);
+	}
+	if (result == 0)
+		result = walk(ctx, request, &host, &sites, ret, err);
+	for (size_t i = 0; i < sites.asked; i++)
+		gp_lock_release(&locks[i]);
+	return result;
 }

@@ -1,0 +1,234 @@
+/* Rollback: which release, what of the database, and the table. */
+#include "ops/rollback.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "ops/confined.h"
+#include "ops/deploy.h"
+#include "ops/django.h"
+#include "ops/record.h"
+#include "ops/releases.h"
+#include "sys/ctx.h"
+#include "sys/fs.h"
+#include "sys/lock.h"
+#include "sys/pg.h"
+
+enum { NAMED = 8 };
+
+static const char *names(struct gp_arena *arena, const struct gp_strv *list)
+{
+	struct gp_strv first = { 0 };
+
+	for (size_t i = 0; i < list->n && i < NAMED; i++)
+		gp_strv_add(arena, &first, list->v[i]);
+	return list->n > NAMED ? gp_sprintf(arena, "%s and %zu more", gp_strv_join(arena, &first, ", "), list->n - NAMED)
+			       : gp_strv_join(arena, &first, ", ");
+}
+
+/* What the database says, which the site's code may have written: only what can be a migration's name counts. */
+static int read_applied(struct gp_deploy *d, struct gp_strv *ret, struct gp_error *err)
+{
+	static const char sql[] = "select string_agg(app || '.' || name, E'\\n' order by app, name) from django_migrations";
+	GP_AUTO_PG pg = NULL;
+	const char *there, *text = NULL;
+	struct gp_strv lines;
+
+	GP_TRY(gp_deploy_login(d, &pg, err));
+	GP_TRY(gp_pg_value(pg, d->ctx->arena, "select to_regclass('django_migrations')", NULL, 0, &there, err));
+	if (there)
+		GP_TRY(gp_pg_value(pg, d->ctx->arena, sql, NULL, 0, &text, err));
+	lines = gp_lines(d->ctx->arena, text ? text : "");
+	for (size_t i = 0; i < lines.n; i++)
+		if (gp_migration_name_ok(lines.v[i]))
+			gp_strv_add(d->ctx->arena, ret, lines.v[i]);
+	return 0;
+}
+
+static const struct gp_release *find(const struct gp_releases *list, const char *id)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (gp_streq(list->v[i].record.release, id))
+			return &list->v[i];
+	return NULL;
+}
+
+static int choose(struct gp_deploy *d, const char *to, const struct gp_releases *list, const struct gp_release **ret, struct gp_error *err)
+{
+	const struct gp_release *release = to || list->previous ? find(list, to ? to : list->previous) : NULL;
+
+	if (!to && !release) {
+		gp_fail(err, GP_E_FAILED, "there is no release to go back to");
+		return gp_hint(err, "`goldpath releases %s` lists them", d->site.slug);
+	}
+	if (!release || !release->there) {
+		gp_fail(err, GP_E_USAGE, "%s has no release %s%s", d->site.slug, to, release ? " any more: it was removed" : "");
+		return gp_hint(err, "`goldpath releases %s` lists them", d->site.slug);
+	}
+	*ret = release;
+	return 0;
+}
+
+/* The dump that was made before the first migration that `to` does not know: the oldest of the newer releases that has one, if nothing that is
+ * ahead had been applied by then. */
+static const char *dump_of(struct gp_ctx *ctx, const struct gp_releases *list, const struct gp_rollback *r)
+{
+	for (size_t i = list->n; i-- > 0;) {
+		const struct gp_release *release = &list->v[i];
+		bool before = true;
+
+		if (strcmp(release->record.release, r->to) <= 0 || !release->has_backup)
+			continue;
+		for (size_t k = 0; k < r->ahead.n; k++)
+			before = before && !gp_strv_has(&release->record.applied_before, r->ahead.v[k]);
+		if (before)
+			return gp_strdup(ctx->arena, release->record.backup);
+	}
+	return NULL;
+}
+
+/* The release needs what the database does not have: it was taken back meanwhile, and only a deploy applies it again. */
+static int check_missing(struct gp_deploy *d, const struct gp_record *record, const struct gp_strv *applied, struct gp_error *err)
+{
+	struct gp_strv missing = { 0 };
+
+	for (size_t i = 0; i < record->applied_after.n; i++)
+		if (!gp_strv_has(applied, record->applied_after.v[i]))
+			gp_strv_add(d->ctx->arena, &missing, record->applied_after.v[i]);
+	if (!missing.n)
+		return 0;
+	gp_fail(err, GP_E_REFUSED, "%s needs what the database does not have any more: %s", record->release, names(d->ctx->arena, &missing));
+	return gp_hint(err, "deploy that commit, which migrates: goldpath deploy %s --ref %.12s", d->site.slug, record->sha);
+}
+
+static int look(struct gp_deploy *d, const struct gp_rollback_request *request, struct gp_rollback *r, struct gp_error *err)
+{
+	const struct gp_release *to;
+	struct gp_django now = { 0 };
+	struct gp_releases list;
+
+	GP_TRY(gp_releases_list(d->ctx, &d->paths, &list, err));
+	GP_TRY(choose(d, request->to, &list, &to, err));
+	*r = (struct gp_rollback){ .how = request->how, .from = gp_deploy_serving(d), .to = to->record.release };
+	if (r->from && gp_streq(r->from, r->to))
+		return 0;
+	GP_TRY(read_applied(d, &now.applied, err));
+	GP_TRY(check_missing(d, &to->record, &now.applied, err));
+	if (!to->recorded)
+		return 0; /* nobody wrote down what it knows: nothing can be said, and prepare's checks will */
+	r->keep = gp_record_keeps(d->ctx, &to->record);
+	r->ahead = gp_django_ahead(d->ctx->arena, &now, &r->keep);
+	if (r->ahead.n)
+		r->dump = dump_of(d->ctx, &list, r);
+	return 0;
+}
+
+int gp_rollback_plan(struct gp_ctx *ctx, const struct gp_rollback_request *request, struct gp_rollback *ret, struct gp_error *err)
+{
+	const struct gp_deploy_request deploy = { .slug = request->slug };
+	struct gp_deploy *d = gp_alloc(ctx->arena, sizeof(*d));
+
+	GP_TRY(gp_deploy_load(ctx, &deploy, d, err));
+	return look(d, request, ret, err);
+}
+
+static int refuse(struct gp_deploy *d, const struct gp_rollback *r, struct gp_error *err)
+{
+	if (r->how == GP_ROLLBACK_RESTORE_DB && r->ahead.n && !r->dump) {
+		gp_fail(err, GP_E_REFUSED, "no dump is left from before %s", r->ahead.v[0]);
+		return gp_hint(err, "--migrate-back or --code-only remain");
+	}
+	if (r->how != GP_ROLLBACK_ASK || !r->ahead.n)
+		return 0;
+	gp_fail(err, GP_E_REFUSED, "the database is ahead of %s by %zu migration%s: %s", r->to, r->ahead.n, r->ahead.n == 1 ? "" : "s",
+		names(d->ctx->arena, &r->ahead));
+	return gp_hint(err, "--migrate-back takes %s back, --code-only leaves %s%s%s", r->ahead.n == 1 ? "it" : "them", r->ahead.n == 1 ? "it" : "them",
+		r->dump ? ", --restore-db goes back to the database of before: " : "", r->dump ? r->dump : "");
+}
+
+/* What serves could still be asked for, and nothing is built: much less has to be well than for a deploy. */
+static int preflight(struct gp_deploy *d, struct gp_error *err)
+{
+	return gp_deploy_check_env(d, err);
+}
+
+static const char *without_backup(const struct gp_deploy *d)
+{
+	if (!d->rollback->ahead.n || d->rollback->how == GP_ROLLBACK_CODE_ONLY)
+		return "the database stays as it is";
+	return gp_site_database_is_local(&d->site) ? NULL : "the database is on another host";
+}
+
+static const char *without_migrate_back(const struct gp_deploy *d)
+{
+	if (!d->rollback->ahead.n)
+		return "the database is not ahead";
+	return d->rollback->how == GP_ROLLBACK_MIGRATE_BACK ? NULL : "not asked for";
+}
+
+/* With the code that knows them. Nobody is served by it any more, and it still stands ready: if this fails, it is led to again. */
+static int migrate_back(struct gp_deploy *d, struct gp_error *err)
+{
+	struct gp_deploy newer = *d;
+	struct gp_django done;
+
+	GP_TRY(gp_deploy_at(&newer, d->rollback->from, err));
+	GP_TRY_TO(err, gp_django_migrate_back(&newer, &d->rollback->keep, &done, err), "with the code of %s", d->rollback->from);
+	gp_tell_note(d->ctx, "%zu migration%s taken back", done.back.n, done.back.n == 1 ? "" : "s");
+	return 0;
+}
+
+static const struct gp_step steps[] = {
+	{ "preflight", "look at .env", preflight, NULL },
+	{ "backup", "back up the database", gp_deploy_backup, without_backup },
+	{ GP_STEP_START, "start it beside the release that serves", gp_deploy_start, NULL },
+	{ "healthy", "wait until it is healthy", gp_deploy_healthy, NULL },
+	{ "switch", "lead visitors to it", gp_deploy_switch, NULL },
+	{ "smoke", "ask through Caddy", gp_deploy_smoke, NULL },
+	{ GP_STEP_COMMIT, "make it the site's release", gp_deploy_commit, NULL },
+	{ "celery", "restart Celery", gp_deploy_celery, gp_steps_without_celery },
+	{ "migrate-back", "take migrations back", migrate_back, without_migrate_back },
+	{ "drain", "let the newer release finish", gp_deploy_drain, NULL },
+	{ "restart", "restart gunicorn on it", gp_deploy_restart, NULL },
+	{ "return", "lead visitors back to gunicorn", gp_deploy_return, NULL },
+};
+
+const struct gp_steps gp_rollback_steps = { "rollback", steps, sizeof(steps) / sizeof(steps[0]) };
+
+/* The release that was left is not where the next rollback goes, nor what a later one counts as good. */
+static void write_down(struct gp_deploy *d, const struct gp_rollback *r)
+{
+	struct gp_error why = { 0 };
+
+	if ((r->from && strcmp(r->from, r->to) > 0 && gp_release_record_result(d->ctx, &d->paths, r->from, "rolled back", &why) < 0) ||
+		gp_release_record_result(d->ctx, &d->paths, r->to, "ok", &why) < 0)
+		gp_tell_warn(d->ctx, "%s", why.msg);
+}
+
+int gp_rollback_run(struct gp_ctx *ctx, const struct gp_rollback_request *request, struct gp_deploy *ret, struct gp_error *err)
+{
+	const struct gp_deploy_request deploy = { .slug = request->slug };
+	struct gp_rollback *r = gp_alloc(ctx->arena, sizeof(*r));
+	GP_AUTO_LOCK lock = { .fd = -1 };
+	struct gp_deploy *d = ret;
+	int result;
+
+	GP_TRY(gp_deploy_load(ctx, &deploy, d, err));
+	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
+	GP_TRY(gp_confined_begin(d, err));
+	GP_TRY(gp_deploy_recover(d, &lock, err));
+	GP_TRY(look(d, request, r, err));
+	d->rollback = r;
+	d->previous = r->from;
+	GP_TRY(gp_deploy_at(d, r->to, err));
+	if (r->from && gp_streq(r->from, r->to))
+		return 0;
+	GP_TRY(refuse(d, r, err));
+	GP_TRY(gp_journal_begin(ctx, &d->paths, &(struct gp_unfinished){ .what = "rollback", .ref = r->to, .release = r->to, .previous = r->from }, err));
+	result = gp_steps_walk(d, &gp_rollback_steps, NULL, &lock, err);
+	if (result == 0)
+		write_down(d, r);
+	gp_confined_end(d);
+	return result;
+}

@@ -1,0 +1,44 @@
+/*
+ * Rollback: an older release becomes the site's, by the same steps as in a deploy, without building anything. What the database has meanwhile
+ * and the older release does not know is asked first: code goes back by itself, data does not.
+ */
+#ifndef GP_OPS_ROLLBACK_H
+#define GP_OPS_ROLLBACK_H
+
+#include "base/str.h"
+
+struct gp_ctx;
+struct gp_deploy;
+struct gp_error;
+
+enum gp_rollback_how {
+	GP_ROLLBACK_ASK,          /* refuse where the database is ahead */
+	GP_ROLLBACK_CODE_ONLY,    /* leave it ahead */
+	GP_ROLLBACK_MIGRATE_BACK, /* take those migrations back, with the newer release's code */
+	GP_ROLLBACK_RESTORE_DB,   /* put the dump in place that was made before the first of them: what was written since is kept aside */
+};
+
+struct gp_rollback_request {
+	const char *slug, *to; /* to NULL: the release before the live one that was well */
+	enum gp_rollback_how how;
+};
+
+struct gp_rollback {
+	enum gp_rollback_how how;
+	const char *from, *to;  /* releases; from: what serves now */
+	struct gp_strv keep;    /* the migrations that may stay applied */
+	struct gp_strv ahead;   /* applied, and `to` does not know them */
+	const char *dump;       /* of the database before the first of those; NULL: there is none */
+	const char *restored;   /* RESTORE_DB: the database that waits to be swapped in, then the one kept aside */
+};
+
+/* What a rollback would be. Takes no lock and changes nothing. ret->to equals ret->from: that release is live already. Refused where `to` is
+ * gone, failed, or needs migrations that the database does not have. */
+int gp_rollback_plan(struct gp_ctx *ctx, const struct gp_rollback_request *request, struct gp_rollback *ret, struct gp_error *err);
+
+/* Do it. Refused (GP_E_REFUSED) with the list where the database is ahead and nobody said what about that. *ret as after a deploy. */
+int gp_rollback_run(struct gp_ctx *ctx, const struct gp_rollback_request *request, struct gp_deploy *ret, struct gp_error *err);
+
+extern const struct gp_steps gp_rollback_steps;
+
+#endif
