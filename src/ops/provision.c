@@ -133,7 +133,7 @@ static int walk(struct gp_ctx *ctx, const struct gp_provision *request, const st
 	struct gp_plan plan = { 0 };
 	int result;
 
-	for (size_t i = 0; i < sites->asked; i++)
+	for (size_t i = 0; i < sites->asked && !request->only; i++) /* only: it was told when the plan was shown */
 		tell_unfinished(ctx, &sites->v[i]);
 	GP_TRY(make_plan(ctx, host, sites, &plan, err));
 	result = gp_plan_run(ctx, &plan, request->apply, request->only, ret, err);
