@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "ops/confined.h"
 #include "ops/record.h"
+#include "ops/releases.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/lock.h"
@@ -42,9 +43,9 @@ static const struct step steps[] = {
 	{ "venv", "Python packages", gp_deploy_venv, NULL },
 	{ "build", "build commands", gp_deploy_build, without_build },
 	{ "compile", "compile bytecode", gp_deploy_compile, NULL },
-	{ "check", "manage.py check --deploy", gp_deploy_check, NULL },
-	{ "collectstatic", "manage.py collectstatic", gp_deploy_collectstatic, NULL },
-	{ "migrate", "manage.py migrate", gp_deploy_migrate, NULL },
+	{ "prepare", "checks, static files, what will be migrated", gp_deploy_prepare, NULL },
+	{ "backup", "back up the database", gp_deploy_backup, gp_deploy_without_backup },
+	{ "migrate", "manage.py migrate", gp_deploy_migrate, gp_deploy_without_migrate },
 	{ "switch", "switch to the release", gp_deploy_switch, NULL },
 	{ "restart", "restart gunicorn", gp_deploy_restart, without_restart },
 	{ "healthy", "wait until it is healthy", gp_deploy_healthy, without_restart },
@@ -133,6 +134,7 @@ static int recover(struct gp_deploy *d, struct gp_error *err)
 		gp_tell_note(d->ctx, "it had switched to %s, which nobody had seen work: taken back; %s", u.release, words);
 	}
 	remove_release(d, u.release);
+	GP_TRY(gp_release_record_result(d->ctx, &d->paths, u.release, "failed", err));
 	return gp_journal_note(d->ctx, &d->paths, "end", u.step, u.release, err);
 }
 
@@ -196,7 +198,7 @@ static void write_history(struct gp_deploy *d, const char *result, const struct 
 	};
 	struct gp_error why = { 0 };
 
-	if (gp_history_add(d->ctx, &d->paths, &entry, &why) < 0)
+	if (gp_history_add(d->ctx, &d->paths, &entry, &why) < 0 || gp_release_record_finish(d, result, &why) < 0)
 		gp_tell_warn(d->ctx, "%s", why.msg);
 }
 

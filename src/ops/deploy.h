@@ -6,6 +6,7 @@
 #define GP_OPS_DEPLOY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/dotenv.h"
 #include "conf/host.h"
@@ -15,6 +16,7 @@
 #include "sys/account.h"
 
 struct gp_ctx;
+struct gp_django;
 struct gp_error;
 
 struct gp_deploy_request {
@@ -41,6 +43,9 @@ struct gp_deploy {
 	const char *previous;       /* the release that was live before, or NULL */
 	const char *venv_dir;
 	const char *python_version;
+	const struct gp_django *django; /* what `prepare` found out */
+	const char *backup;         /* the dump made before migrating, or NULL */
+	const struct gp_strv *applied_after; /* the migrations in the database after `migrate`; NULL: not asked */
 	bool switched;              /* app points at the new release */
 	struct gp_health health;    /* what the new release said of itself */
 	const char *sitemap;        /* what the sitemap answered, for people */
@@ -57,9 +62,15 @@ int gp_deploy_checkout(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_venv(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_build(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_compile(struct gp_deploy *d, struct gp_error *err);
-int gp_deploy_check(struct gp_deploy *d, struct gp_error *err);
-int gp_deploy_collectstatic(struct gp_deploy *d, struct gp_error *err);
+/* PATH of the venv and what says which release this is; with secrets `.env` too, where the site's own code runs. */
+struct gp_strv gp_deploy_environment(struct gp_deploy *d, bool secrets);
+/* deploy_django.c */
+int gp_deploy_prepare(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_backup(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_migrate(struct gp_deploy *d, struct gp_error *err);
+/* Why there is none of these steps, or NULL. */
+const char *gp_deploy_without_backup(const struct gp_deploy *d);
+const char *gp_deploy_without_migrate(const struct gp_deploy *d);
 /* deploy_live.c */
 int gp_deploy_switch(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_restart(struct gp_deploy *d, struct gp_error *err);
@@ -68,6 +79,9 @@ int gp_deploy_celery(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_smoke(struct gp_deploy *d, struct gp_error *err);
 /* prune.c */
 int gp_deploy_prune(struct gp_deploy *d, struct gp_error *err);
+/* Where less is free: venvs that no release uses go, and then the oldest releases, until there is room or only what is needed is left.
+ * 1: there is room, 0: there is not, -1: error. */
+int gp_prune_for_space(struct gp_deploy *d, uint64_t bytes, uint64_t inodes, struct gp_error *err);
 /* Point everything back at the release before, and wait until that one is well; without one, stop. */
 void gp_deploy_back(struct gp_deploy *d);
 /* Does the release before still answer? Asked and not assumed; *ret_words: "still serving …", "still serving …, which is not well: …",
