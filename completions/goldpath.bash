@@ -16,7 +16,7 @@ _goldpath_refs() {
 }
 
 _goldpath() {
-    local commands="init plan provision deploy remove version help"
+    local commands="init plan provision deploy releases remove version help"
     local common="--json --quiet --verbose --no-color --help"
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command first=2 options='' operand='' site='' words='' i
@@ -39,6 +39,7 @@ _goldpath() {
     plan) operand=site options="--site-slug" ;;
     provision) operand=site options="--yes --dry-run --deploy-user --install-packages --site-slug" ;;
     deploy) operand=site options="--ref --domain --no-restart --site-slug" ;;
+    releases) operand=site options="--site-slug" ;;
     remove) operand=site options="--i-know-this-will-delete --site-slug" ;;
     version) ;;
     help)

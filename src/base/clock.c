@@ -63,3 +63,28 @@ const char *gp_duration(struct gp_arena *arena, int64_t ms)
 		ms = 60000;
 	return gp_sprintf(arena, "%lld min %lld s", (long long)(ms / 60000), (long long)(ms / 1000 % 60));
 }
+
+int64_t gp_stamp_time(const char *stamp)
+{
+	struct tm tm = { 0 };
+	const char *end = strptime(stamp, "%Y%m%dT%H%M%SZ", &tm);
+
+	return end ? (int64_t)timegm(&tm) : 0;
+}
+
+const char *gp_age(struct gp_arena *arena, int64_t seconds)
+{
+	static const struct {
+		int64_t seconds;
+		const char *name;
+	} units[] = { { 365 * 86400, "year" }, { 30 * 86400, "month" }, { 86400, "day" }, { 3600, "hour" }, { 60, "minute" }, { 1, "second" } };
+	size_t i = 0;
+	long long n;
+
+	if (seconds < 0) /* of a clock that was wrong then or is now */
+		seconds = 0;
+	while (i < sizeof(units) / sizeof(units[0]) - 1 && seconds < units[i].seconds)
+		i++;
+	n = (long long)(seconds / units[i].seconds);
+	return gp_sprintf(arena, "%lld %s%s", n, units[i].name, n == 1 ? "" : "s");
+}

@@ -42,6 +42,6 @@ struct gp_command {
 
 #define GP_OPT_END { .name = NULL }
 
-extern const struct gp_command gp_cmd_init, gp_cmd_plan, gp_cmd_provision, gp_cmd_deploy, gp_cmd_remove, gp_cmd_version;
+extern const struct gp_command gp_cmd_init, gp_cmd_plan, gp_cmd_provision, gp_cmd_deploy, gp_cmd_releases, gp_cmd_remove, gp_cmd_version;
 
 #endif

@@ -95,6 +95,8 @@ const struct gp_key gp_site_keys[] = {
 	{ "tls", GP_KEY_CHOICE, AT(tls), .choices = (const char *const[]){ "auto", "internal", "off", "files", NULL }, .group = tls_keys,
 		.group_choice = "files", .def = "auto",
 		.help = "auto: a public certificate; internal: Caddy's own CA; off: plain http; {cert: /path, key: /path}: your own" },
+	{ "backup_before_migrate", GP_KEY_BOOL, AT(backup_before_migrate), .def = "true",
+		.help = "dump the database before a deploy that migrates it" },
 	{ "keep", GP_KEY_GROUP, .group = keep_keys, .help = "what pruning leaves" },
 	END,
 };

@@ -43,6 +43,7 @@ struct gp_site {
 	} database;
 	int tls;                  /* enum gp_tls */
 	const char *tls_cert, *tls_key;
+	bool backup_before_migrate;
 	struct {
 		int64_t releases;
 	} keep;

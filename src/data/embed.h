@@ -4,6 +4,6 @@
 
 extern const char gp_data_sandbox_conf[], gp_data_gunicorn_service[], gp_data_gunicorn_socket[], gp_data_celery_service[];
 extern const char gp_data_site_caddy[], gp_data_sudoers[], gp_data_redis_conf[], gp_data_tmpfiles_conf[];
-extern const char gp_data_project_py[];
+extern const char gp_data_project_py[], gp_data_release_py[];
 
 #endif

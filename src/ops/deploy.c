@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "ops/confined.h"
 #include "ops/record.h"
+#include "ops/releases.h"
 #include "ops/slot.h"
 #include "ops/statics.h"
 #include "plan/types.h"
@@ -28,9 +29,9 @@ static const struct gp_step steps[] = {
 	{ "venv", "Python packages", gp_deploy_venv, NULL },
 	{ "build", "build commands", gp_deploy_build, without_build },
 	{ "compile", "compile bytecode", gp_deploy_compile, NULL },
-	{ "check", "manage.py check --deploy", gp_deploy_check, NULL },
-	{ "collectstatic", "manage.py collectstatic", gp_deploy_collectstatic, NULL },
-	{ "migrate", "manage.py migrate", gp_deploy_migrate, NULL },
+	{ "prepare", "checks, static files, what will be migrated", gp_deploy_prepare, NULL },
+	{ "backup", "back up the database", gp_deploy_backup, gp_deploy_without_backup },
+	{ "migrate", "manage.py migrate", gp_deploy_migrate, gp_deploy_without_migrate },
 	{ "start", "start it beside the release that serves", gp_deploy_start, gp_steps_without_restart },
 	{ "healthy", "wait until it is healthy", gp_deploy_healthy, gp_steps_without_restart },
 	{ "switch", "lead visitors to it", gp_deploy_switch, gp_steps_without_restart },
@@ -42,14 +43,6 @@ static const struct gp_step steps[] = {
 	{ "return", "lead visitors back to gunicorn", gp_deploy_return, gp_steps_without_restart },
 	{ "prune", "remove old releases", gp_deploy_prune, NULL },
 };
-
-const char *gp_release_live(struct gp_ctx *ctx, const struct gp_paths *paths)
-{
-	const struct gp_slot stable = gp_slot_stable(paths);
-	const char *release = gp_slot_assigned(ctx, &stable);
-
-	return release && gp_fs_exists(gp_sprintf(ctx->arena, "%s/%s", paths->releases, release)) ? release : NULL;
-}
 
 struct gp_strv gp_release_env_of(struct gp_deploy *d, const char *release, const char *sha)
 {

@@ -6,6 +6,7 @@
 #define GP_OPS_DEPLOY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/dotenv.h"
 #include "conf/host.h"
@@ -16,6 +17,7 @@
 #include "sys/account.h"
 
 struct gp_ctx;
+struct gp_django;
 struct gp_error;
 struct gp_pg;
 struct gp_rollback;
@@ -45,6 +47,9 @@ struct gp_deploy {
 	struct gp_rollback *rollback; /* NULL: this is a deploy */
 	const char *venv_dir;
 	const char *python_version;
+	const struct gp_django *django; /* what `prepare` found out */
+	const char *backup;         /* the dump made before migrating, or NULL */
+	const struct gp_strv *applied_after; /* the migrations in the database after `migrate`; NULL: not asked */
 	struct gp_health health;    /* what the new release said of itself */
 	const char *sitemap;        /* what the sitemap answered, for people */
 };
@@ -71,9 +76,15 @@ int gp_deploy_checkout(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_venv(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_build(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_compile(struct gp_deploy *d, struct gp_error *err);
-int gp_deploy_check(struct gp_deploy *d, struct gp_error *err);
-int gp_deploy_collectstatic(struct gp_deploy *d, struct gp_error *err);
+/* PATH of the venv and what says which release this is; with secrets `.env` too, where the site's own code runs. */
+struct gp_strv gp_deploy_environment(struct gp_deploy *d, bool secrets);
+/* deploy_django.c */
+int gp_deploy_prepare(struct gp_deploy *d, struct gp_error *err);
+int gp_deploy_backup(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_migrate(struct gp_deploy *d, struct gp_error *err);
+/* Why there is none of these steps, or NULL. */
+const char *gp_deploy_without_backup(const struct gp_deploy *d);
+const char *gp_deploy_without_migrate(const struct gp_deploy *d);
 /* deploy_live.c */
 int gp_deploy_start(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_healthy(struct gp_deploy *d, struct gp_error *err);
@@ -90,10 +101,13 @@ int gp_deploy_celery_on(struct gp_deploy *d, const char *release, struct gp_erro
 int gp_deploy_end_next(struct gp_deploy *d, struct gp_error *err);
 /* prune.c */
 int gp_deploy_prune(struct gp_deploy *d, struct gp_error *err);
+/* Where less is free: venvs that no release uses go, and then the oldest releases, until there is room or only what is needed is left.
+ * 1: there is room, 0: there is not, -1: error. */
+int gp_prune_for_space(struct gp_deploy *d, uint64_t bytes, uint64_t inodes, struct gp_error *err);
 /* deploy_back.c: everything back to d->previous, from wherever d came to; without one, stop. What fails is told. */
 void gp_deploy_back(struct gp_deploy *d);
-/* Delete a release that is not the live one, and what it alone has in static. */
-void gp_deploy_remove_release(struct gp_deploy *d, const char *id);
+/* Delete a release, and what it alone has in static. The live one stays, and one that is not there is fine. */
+int gp_deploy_remove_release(struct gp_deploy *d, const char *id, struct gp_error *err);
 /* What the journal says of one that was killed: finished where it had been proven, else undone; told of either way. */
 int gp_deploy_recover(struct gp_deploy *d, struct gp_lock *lock, struct gp_error *err);
 /* Does the site still answer? Asked and not assumed; *ret_words: "still serving …", "still serving …, which is not well: …", "nothing serves:
@@ -102,8 +116,6 @@ bool gp_deploy_serves(struct gp_deploy *d, const char **ret_words);
 
 /* The release that the gunicorn was started on which visitors are led to, if it is still there; else the live one. NULL: none. */
 const char *gp_deploy_serving(struct gp_deploy *d);
-/* The site's release: what its units run after the next start. NULL: none, or its folder is gone. */
-const char *gp_release_live(struct gp_ctx *ctx, const struct gp_paths *paths);
 /* What says to a process which release it is: GIT_SHA, BUILD_ID, RELEASE, the folder, and where its static files are. */
 struct gp_strv gp_release_env(struct gp_deploy *d);
 struct gp_strv gp_release_env_of(struct gp_deploy *d, const char *release, const char *sha);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "ops/deploy.h"
 #include "ops/record.h"
+#include "ops/releases.h"
 #include "ops/slot.h"
 #include "ops/statics.h"
 #include "sys/ctx.h"
@@ -27,7 +28,7 @@ const char *gp_deploy_serving(struct gp_deploy *d)
 	const struct gp_slot stable = gp_slot_stable(&d->paths), next = gp_slot_next(&d->paths);
 	const char *running = gp_slot_runs(d, gp_slot_is_routed(d, &next) ? &next : &stable);
 
-	return on_disk(d, running) ? running : gp_release_live(d->ctx, &d->paths);
+	return on_disk(d, running) ? running : gp_releases_live(d->ctx, &d->paths);
 }
 
 bool gp_deploy_serves(struct gp_deploy *d, const char **ret_words)
@@ -103,19 +104,17 @@ static struct gp_strv others(struct gp_deploy *d, const char *but)
 	return list;
 }
 
-void gp_deploy_remove_release(struct gp_deploy *d, const char *id)
+int gp_deploy_remove_release(struct gp_deploy *d, const char *id, struct gp_error *err)
 {
-	const char *live = gp_release_live(d->ctx, &d->paths);
+	const char *live = gp_releases_live(d->ctx, &d->paths);
 	struct gp_strv stay = others(d, id ? id : "");
-	struct gp_error why = { 0 };
 	GP_AUTO_IDENTITY was = { 0 };
 
 	if (!on_disk(d, id) || (live && gp_streq(live, id)))
-		return;
-	if (gp_statics_withdraw(d, id, &stay, &why) < 0)
-		gp_tell_warn(d->ctx, "%s", why.msg);
-	if (gp_account_assume(&d->account, &was, NULL) == 0)
-		gp_fs_remove(gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, id), NULL);
+		return 0;
+	GP_TRY(gp_statics_withdraw(d, id, &stay, err));
+	GP_TRY(gp_account_assume(&d->account, &was, err));
+	return gp_fs_remove(gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, id), err);
 }
 
 /*
@@ -152,8 +151,10 @@ int gp_deploy_recover(struct gp_deploy *d, struct gp_lock *lock, struct gp_error
 	}
 	if (u.beside)
 		gp_deploy_back(&old);
-	if (gp_streq(u.what, "deploy"))
-		gp_deploy_remove_release(&old, u.release);
+	if (gp_streq(u.what, "deploy")) {
+		GP_TRY(gp_deploy_remove_release(&old, u.release, err));
+		GP_TRY(gp_release_record_result(d->ctx, &d->paths, u.release, "failed", err));
+	}
 	gp_deploy_serves(&old, &words);
 	if (u.beside)
 		gp_tell_note(d->ctx, "%s had not become the site's release: taken back; %s", u.release, words);

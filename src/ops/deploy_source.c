@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "ops/deploy.h"
+#include "ops/releases.h"
 #include "plan/types.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
@@ -117,9 +118,12 @@ static int check_disk(struct gp_deploy *d, struct gp_error *err)
 {
 	uint64_t bytes, inodes;
 
-	GP_TRY(gp_fs_free(d->paths.releases, &bytes, &inodes, err));
-	if (bytes >= spare_bytes && inodes >= SPARE_INODES)
+	int enough;
+
+	GP_TRY(enough = gp_prune_for_space(d, spare_bytes, SPARE_INODES, err));
+	if (enough)
 		return 0;
+	GP_TRY(gp_fs_free(d->paths.releases, &bytes, &inodes, err));
 	if (bytes < spare_bytes)
 		gp_fail(err, GP_E_FAILED, "%s has %llu MiB free, and a release may need %llu", d->paths.root,
 			(unsigned long long)(bytes >> 20), (unsigned long long)(spare_bytes >> 20));
@@ -202,6 +206,7 @@ int gp_deploy_checkout(struct gp_deploy *d, struct gp_error *err)
 	if (mkdir(d->release_dir, 0755) < 0)
 		return gp_fail_errno(err, errno, "make folder %s", d->release_dir);
 	gp_account_resume(&was);
+	GP_TRY(gp_release_record_begin(d, err));
 	GP_TRY(gp_git_checkout(&git, d->sha, d->release_dir, err));
 	d->source_dir = gp_streq(d->site.subdir, ".") ? d->release_dir : gp_sprintf(d->ctx->arena, "%s/%s", d->release_dir, d->site.subdir);
 	GP_TRY(gp_account_assume(&d->account, &was, err));

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "ops/deploy.h"
 #include "ops/record.h"
+#include "ops/releases.h"
 #include "sys/ctx.h"
 #include "sys/lock.h"
 
@@ -42,12 +43,13 @@ static int index_of(const struct gp_steps *steps, const char *name)
 /* After a failure: nothing half done stays, and the error says what serves now. */
 static void undo(struct gp_deploy *d, const struct gp_steps *steps, int index, struct gp_error *err)
 {
+	struct gp_error why = { 0 };
 	const char *words;
 
 	if (index >= index_of(steps, GP_STEP_START))
 		gp_deploy_back(d);
-	if (steps == &gp_deploy_steps)
-		gp_deploy_remove_release(d, d->release);
+	if (steps == &gp_deploy_steps && gp_deploy_remove_release(d, d->release, &why) < 0)
+		gp_tell_warn(d->ctx, "%s", why.msg);
 	if (gp_deploy_serves(d, &words)) {
 		if (err->kind == GP_E_FAILED)
 			err->kind = GP_E_DEPLOY;
@@ -80,7 +82,7 @@ static void write_history(struct gp_deploy *d, const char *result, const struct 
 	};
 	struct gp_error why = { 0 };
 
-	if (gp_history_add(d->ctx, &d->paths, &entry, &why) < 0)
+	if (gp_history_add(d->ctx, &d->paths, &entry, &why) < 0 || (!d->rollback && gp_release_record_finish(d, result, &why) < 0))
 		gp_tell_warn(d->ctx, "%s", why.msg);
 }
 

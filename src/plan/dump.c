@@ -83,12 +83,14 @@ static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 }
 
 /* Read back whole: gzip compares its checksum, and pg_dump's closing line is there. pg_dump may write \unrestrict after it. */
-static int check(const char *path, struct gp_error *err)
+static int check(int fd, struct gp_error *err)
 {
 	GP_AUTO_RESULT result = { 0 };
 	const char *tail;
 
-	GP_TRY_TO(err, gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("gzip", "-dc", "--", path), .output_max = TAIL,
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return gp_fail_errno(err, errno, "read the dump back");
+	GP_TRY_TO(err, gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("gzip", "-dc"), .in_fd = fd, .output_max = TAIL,
 		.timeout_ms = DUMP_TIMEOUT_MS }, &result, err), "read the dump back");
 	tail = gp_buf_str(&result.out);
 	if (result.out.len && strlen(tail) == result.out.len && strstr(tail, closing_line))
@@ -108,21 +110,23 @@ static int take_over(const char *path, struct gp_error *err)
 		return gp_fail(err, GP_E_REFUSED, "%s is not the file that pg_dump wrote", path);
 	if (fchown(fd, 0, 0) < 0 || fchmod(fd, 0600) < 0 || fsync(fd) < 0)
 		return gp_fail_errno(err, errno, "keep %s", path);
-	return 0;
+	return check(fd, err);
 }
 
-static int run_dump(const struct gp_dump *spec, const struct gp_account *postgres, const char *file, struct gp_error *err)
+/* Into the file, or into the one that is open as fd. */
+static int run_dump(int number, const char *database, const struct gp_account *postgres, const char *file, int fd, struct gp_error *err)
 {
-	char port[16], to[512];
+	char port[16], to[512] = "--no-sync"; /* which is for files that it opens itself */
 
-	snprintf(port, sizeof(port), "--port=%d", spec->port);
-	if (snprintf(to, sizeof(to), "--file=%s", file) >= (int)sizeof(to))
+	snprintf(port, sizeof(port), "--port=%d", number);
+	if (file && snprintf(to, sizeof(to), "--file=%s", file) >= (int)sizeof(to))
 		return gp_fail(err, GP_E_FAILED, "%s: too long a path", file);
 	if (gp_proc_must(&(struct gp_proc){
 		.argv = GP_ARGV("pg_dump", "--format=plain", "--no-owner", "--no-privileges", "--clean", "--if-exists", "--compress=6",
-			"--lock-wait-timeout=30s", "--no-password", port, to, "--", spec->database),
+			"--lock-wait-timeout=30s", "--no-password", port, to, "--", database),
 		.as = postgres,
 		.umask = 077,
+		.out_fd = fd,
 		.timeout_ms = DUMP_TIMEOUT_MS }, NULL, err) == 0)
 		return 0;
 	if (err && strstr(err->detail, "lock timeout"))
@@ -149,7 +153,7 @@ static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct 
 	GP_TRY(written(ctx, spec, &count, err));
 	GP_TRY(gp_fs_remove(spec->work, err));
 	GP_TRY(gp_fs_mkdir(spec->work, 0700, postgres.uid, postgres.gid, err));
-	if (run_dump(spec, &postgres, file, err) < 0 || take_over(file, err) < 0 || check(file, err) < 0) {
+	if (run_dump(spec->port, spec->database, &postgres, file, 0, err) < 0 || take_over(file, err) < 0) {
 		gp_fs_remove(spec->work, NULL);
 		return -1;
 	}
@@ -158,6 +162,17 @@ static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct 
 	GP_TRY(gp_fs_sync_dir(gp_strndup(ctx->arena, spec->path, (size_t)(strrchr(spec->path, '/') - spec->path)), err));
 	GP_TRY(gp_fs_remove(spec->work, err));
 	return gp_fs_write(count_path(ctx, spec), count ? count : "", count ? strlen(count) : 0, 0600, (uid_t)-1, (gid_t)-1, err);
+}
+
+int gp_dump_into(struct gp_ctx *ctx, int port, const char *database, int fd, struct gp_error *err)
+{
+	struct gp_account postgres;
+
+	GP_TRY(gp_account_get(ctx->arena, "postgres", &postgres, err));
+	GP_TRY(run_dump(port, database, &postgres, NULL, fd, err));
+	if (fsync(fd) < 0)
+		return gp_fail_errno(err, errno, "keep the dump");
+	return check(fd, err);
 }
 
 const struct gp_resource_type gp_dump_type = { .name = "dump of", .diff = diff, .apply = apply };

@@ -330,6 +330,8 @@ struct gp_dump {
 	bool again;       /* only where there is one already, and once nobody is connected any more */
 };
 extern const struct gp_resource_type gp_dump_type;
+/* The same into a file that is open for reading and writing, synced and read back. */
+int gp_dump_into(struct gp_ctx *ctx, int port, const char *database, int fd, struct gp_error *err);
 
 /* Read `.env` as root from a folder that somebody else owns: no symlink is followed. 1 read, 0 not there, -1 error. Every secret in it
  * is added to ctx->secrets. */

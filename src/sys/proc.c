@@ -285,7 +285,8 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	if (pid < 0)
 		return gp_fail_errno(err, errno, "start %s", proc->argv[0]);
 	if (pid == 0)
-		gp_proc_child(proc, program, env.v, (struct gp_child_fds){ .std = { in0, out1, err1 }, .report = rep1, .status = status1 });
+		gp_proc_child(proc, program, env.v, (struct gp_child_fds){ .std = { proc->in_fd > 2 ? proc->in_fd : in0,
+			proc->out_fd > 2 ? proc->out_fd : out1, err1 }, .report = rep1, .status = status1 });
 	gp_closep(&in0);
 	gp_closep(&out1);
 	gp_closep(&err1);

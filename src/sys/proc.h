@@ -28,6 +28,7 @@ struct gp_proc {
 	mode_t umask;                   /* 0: 022 */
 	const void *input;              /* what it reads on stdin; NULL: /dev/null */
 	size_t input_len;
+	int in_fd, out_fd;              /* above 2: an open file that is its stdin or stdout, instead of all that; 0: none */
 	int64_t timeout_ms;             /* over everything; 0: 60 s */
 	size_t output_max;              /* bytes of stdout and of stderr kept, the newest; 0: 1 MiB */
 	bool may_gain_privileges;       /* leave no_new_privs off: sudo and the like */

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,18 +16,78 @@
 
 enum { DEPTH_MAX = 200, MOUNTINFO_MAX = 4 << 20 };
 
-static int walk(int fd, int depth, const char *path, struct gp_tree *tree, struct gp_error *err);
+/* The files with several names that were counted: an open hash table of device and inode, never more than half full. */
+struct seen {
+	struct file {
+		dev_t dev;
+		ino_t ino;
+	} *v;
+	size_t n, cap;
+};
 
-static int visit(int dir, const char *name, int depth, const char *path, struct gp_tree *tree, struct gp_error *err)
+static struct file *slot_of(const struct seen *seen, dev_t dev, ino_t ino)
+{
+	size_t i = (size_t)(ino * 0x9e3779b97f4a7c15ULL >> 20) & (seen->cap - 1);
+
+	while (seen->v[i].ino && (seen->v[i].ino != ino || seen->v[i].dev != dev))
+		i = (i + 1) & (seen->cap - 1);
+	return &seen->v[i];
+}
+
+static void grow(struct seen *seen)
+{
+	struct seen larger = { .n = seen->n, .cap = seen->cap ? seen->cap * 2 : 256 };
+
+	larger.v = calloc(larger.cap, sizeof(*larger.v));
+	if (!larger.v)
+		abort();
+	for (size_t i = 0; i < seen->cap; i++)
+		if (seen->v[i].ino)
+			*slot_of(&larger, seen->v[i].dev, seen->v[i].ino) = seen->v[i];
+	free(seen->v);
+	*seen = larger;
+}
+
+static bool is_first_name(struct seen *seen, const struct stat *st)
+{
+	struct file *slot;
+
+	if (S_ISDIR(st->st_mode) || st->st_nlink < 2 || !st->st_ino)
+		return true;
+	if (seen->n * 2 >= seen->cap)
+		grow(seen);
+	slot = slot_of(seen, st->st_dev, st->st_ino);
+	if (slot->ino)
+		return false;
+	*slot = (struct file){ .dev = st->st_dev, .ino = st->st_ino };
+	seen->n++;
+	return true;
+}
+
+struct count {
+	struct gp_tree tree;
+	struct seen seen;
+};
+
+static void add(struct count *count, const struct stat *st)
+{
+	count->tree.entries++;
+	if (S_ISREG(st->st_mode))
+		count->tree.bytes += (uint64_t)st->st_size;
+	if (is_first_name(&count->seen, st))
+		count->tree.disk += (uint64_t)st->st_blocks * 512;
+}
+
+static int walk(int fd, int depth, const char *path, struct count *count, struct gp_error *err);
+
+static int visit(int dir, const char *name, int depth, const char *path, struct count *count, struct gp_error *err)
 {
 	struct stat st;
 	int sub;
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : gp_fail_errno(err, errno, "look at %s/%s", path, name);
-	tree->entries++;
-	if (S_ISREG(st.st_mode))
-		tree->bytes += (uint64_t)st.st_size;
+	add(count, &st);
 	if (!S_ISDIR(st.st_mode))
 		return 0;
 	if (depth == 0)
@@ -34,11 +95,11 @@ static int visit(int dir, const char *name, int depth, const char *path, struct 
 	sub = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (sub < 0)
 		return errno == ENOENT ? 0 : gp_fail_errno(err, errno, "read folder %s/%s", path, name);
-	return walk(sub, depth - 1, path, tree, err);
+	return walk(sub, depth - 1, path, count, err);
 }
 
 /* Takes fd. */
-static int walk(int fd, int depth, const char *path, struct gp_tree *tree, struct gp_error *err)
+static int walk(int fd, int depth, const char *path, struct count *count, struct gp_error *err)
 {
 	DIR *dir = fdopendir(fd);
 	struct dirent *e;
@@ -50,30 +111,31 @@ static int walk(int fd, int depth, const char *path, struct gp_tree *tree, struc
 	}
 	while (result == 0 && (e = readdir(dir)))
 		if (!gp_streq(e->d_name, ".") && !gp_streq(e->d_name, ".."))
-			result = visit(dirfd(dir), e->d_name, depth, path, tree, err);
+			result = visit(dirfd(dir), e->d_name, depth, path, count, err);
 	closedir(dir);
 	return result;
 }
 
 int gp_tree_measure(const char *path, bool follow, struct gp_tree *ret, struct gp_error *err)
 {
-	struct gp_tree tree = { .entries = 1 };
+	struct count count = { 0 };
 	struct stat st;
-	int fd;
+	int fd, result = 0;
 
 	*ret = (struct gp_tree){ 0 };
 	if (fstatat(AT_FDCWD, path, &st, follow ? 0 : AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : gp_fail_errno(err, errno, "look at %s", path);
-	if (S_ISREG(st.st_mode))
-		tree.bytes = (uint64_t)st.st_size;
+	add(&count, &st);
 	if (S_ISDIR(st.st_mode)) {
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
 		if (fd < 0)
 			return gp_fail_errno(err, errno, "read folder %s", path);
-		GP_TRY(walk(fd, DEPTH_MAX, path, &tree, err));
+		result = walk(fd, DEPTH_MAX, path, &count, err);
 	}
-	*ret = tree;
-	return 0;
+	free(count.seen.v);
+	if (result == 0)
+		*ret = count.tree;
+	return result;
 }
 
 /* mountinfo writes blank, tab, newline and backslash as \ooo. */

@@ -12,6 +12,7 @@ struct gp_strv;
 struct gp_tree {
 	uint64_t entries; /* files, folders, links: all that has a name; the top counts too */
 	uint64_t bytes;   /* in regular files */
+	uint64_t disk;    /* what all of it takes on disk; a file with several names counts once */
 };
 
 /* Nothing there: all 0. No symlink is followed but, where that is asked for, one at the top. What goes while it is read is not counted. */

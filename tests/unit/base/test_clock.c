@@ -67,6 +67,36 @@ static void test_durations(void **state)
 		assert_string_equal(gp_duration(arena, cases[i].ms), cases[i].text);
 }
 
+static void test_ages(void **state)
+{
+	static const struct {
+		int64_t seconds;
+		const char *text;
+	} cases[] = {
+		{ -5, "0 seconds" }, { 0, "0 seconds" }, { 1, "1 second" }, { 59, "59 seconds" }, { 60, "1 minute" }, { 3599, "59 minutes" },
+		{ 7200, "2 hours" }, { 86399, "23 hours" }, { 86400, "1 day" }, { 29 * 86400, "29 days" }, { 61 * 86400, "2 months" },
+		{ 365 * 86400, "1 year" }, { 800LL * 86400, "2 years" },
+	};
+	GP_AUTO_ARENA arena = gp_arena_new();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_string_equal(gp_age(arena, cases[i].seconds), cases[i].text);
+}
+
+static void test_stamps_are_read(void **state)
+{
+	static const char *const none[] = { "", "2026", "20261331T000000Z", "20260131 235959Z", "x20260131T235959Z" };
+	GP_AUTO_ARENA arena = gp_arena_new();
+
+	(void)state;
+	assert_int_equal(gp_stamp_time("19700101T000001Z"), 1);
+	assert_int_equal(gp_stamp_time("20260131T235959Z-0123abc"), 1769903999);
+	assert_string_equal(gp_stamp(arena, gp_stamp_time("20281231T010203Z")), "20281231T010203Z");
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		assert_int_equal(gp_stamp_time(none[i]), 0);
+}
+
 static void test_deadlines(void **state)
 {
 	int64_t now = gp_mono_ms(), later;
@@ -89,6 +119,8 @@ int main(void)
 		cmocka_unit_test(test_stamps_are_utc),
 		cmocka_unit_test(test_impossible_times),
 		cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_ages),
+		cmocka_unit_test(test_stamps_are_read),
 		cmocka_unit_test(test_deadlines),
 	};
 

@@ -555,6 +555,24 @@ static void test_become(void **state)
 	assert_non_null(strstr(err.msg, "goldpath-no-such-program"));
 }
 
+static void test_open_files_for_streams(void **state)
+{
+	int in = open(at("in"), O_RDWR | O_CREAT | O_CLOEXEC, 0600), out = open(at("out"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	GP_AUTO_RESULT result = { 0 };
+	struct gp_error err = { 0 };
+
+	(void)state;
+	assert_int_equal(write(in, "one\ntwo\n", 8), 8);
+	assert_int_equal(lseek(in, 4, SEEK_SET), 4);
+	assert_int_equal(gp_proc_run(&(struct gp_proc){ .argv = SH("cat; echo no >&2; exit 3"), .in_fd = in, .out_fd = out }, &result, &err), 0);
+	assert_int_equal(result.status, 3);
+	assert_int_equal(result.out.len, 0);
+	assert_string_equal(gp_buf_str(&result.err), "no\n");
+	assert_string_equal(said(at("out")), "two\n");
+	close(in);
+	close(out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -575,6 +593,7 @@ int main(void)
 		cmocka_unit_test(test_closed_descriptors),
 		cmocka_unit_test(test_never_outlives_its_runner),
 		cmocka_unit_test(test_become),
+		cmocka_unit_test_setup_teardown(test_open_files_for_streams, scratch_begin, scratch_end),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as the program does */
