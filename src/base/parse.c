@@ -334,6 +334,21 @@ static bool weburl_ok(const char *s)
 	return (gp_starts_with(s, "https://") || gp_starts_with(s, "http://")) && repo_ok(s);
 }
 
+static bool release_ok(const char *s)
+{
+	static const char shape[] = "dddddddd" "T" "dddddd" "Z-" "xxxxxxx";
+
+	if (strlen(s) != sizeof(shape) - 1)
+		return false;
+	for (size_t i = 0; shape[i]; i++) {
+		const char *allowed = shape[i] == 'd' ? DIGIT : shape[i] == 'x' ? DIGIT "abcdef" : NULL;
+
+		if (allowed ? !strchr(allowed, s[i]) : s[i] != shape[i])
+			return false;
+	}
+	return true;
+}
+
 static bool fingerprint_ok(const char *s)
 {
 	return strlen(s) == 40 && strspn(s, DIGIT "abcdefABCDEF") == 40;

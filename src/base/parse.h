@@ -35,6 +35,7 @@ struct gp_error;
 	X(sysctl, "a kernel setting is words of letters, digits, '_' and '-' with dots between them, such as net.core.somaxconn")    \
 	X(sshkey, "a key is the one line of a .pub file, without options: ssh-ed25519 AAAAC3Nza… name@computer")    \
 	X(weburl, "an address that starts with https:// or http://, without user, password, blanks or quotes")                      \
+	X(release, "a release is its time and commit, as `goldpath releases` lists it: 20260131T235959Z-0123abc")                     \
 	X(fingerprint, "the fingerprint of an OpenPGP key is 40 hexadecimal digits, without blanks")
 
 enum gp_name_kind {

@@ -28,7 +28,9 @@ static const char *mark_of(const struct gp_release *r)
 		return "(current)";
 	if (r->previous)
 		return "(previous)";
-	return gp_streq(r->record.result, "ok") ? "" : r->failed ? "(failed)" : "(not finished)";
+	if (gp_streq(r->record.result, "ok"))
+		return "";
+	return r->failed ? "(failed)" : gp_streq(r->record.result, GP_RELEASE_ROLLED_BACK) ? "(rolled back)" : "(not finished)";
 }
 
 static int bytes_of(struct gp_ctx *ctx, const struct gp_paths *paths, const struct gp_release *r, uint64_t *ret, struct gp_error *err)

@@ -110,6 +110,22 @@ int gp_deploy_at(struct gp_deploy *d, const char *release, struct gp_error *err)
 
 const struct gp_steps gp_deploy_steps = { "deploy", steps, sizeof(steps) / sizeof(steps[0]) };
 
+int gp_deploy_resume(struct gp_ctx *ctx, const struct gp_deploy_request *request, const char **ret_words, struct gp_error *err)
+{
+	struct gp_deploy *d = gp_alloc(ctx->arena, sizeof(*d));
+	GP_AUTO_LOCK lock = { .fd = -1 };
+	int result;
+
+	GP_TRY(gp_deploy_load(ctx, request, d, err));
+	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
+	GP_TRY(gp_confined_begin(d, err));
+	result = gp_deploy_recover(d, &lock, err);
+	gp_confined_end(d);
+	GP_TRY(result);
+	gp_deploy_serves(d, ret_words);
+	return 0;
+}
+
 int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err)
 {
 	GP_AUTO_LOCK lock = { .fd = -1 };

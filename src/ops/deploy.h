@@ -56,6 +56,8 @@ struct gp_deploy {
 
 /* Run the whole table. *ret tells how far it came and what the site says, after a failure too. */
 int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err);
+/* Only finish, or take back, one that was cut off. *ret_words: what serves then (gp_deploy_serves). */
+int gp_deploy_resume(struct gp_ctx *ctx, const struct gp_deploy_request *request, const char **ret_words, struct gp_error *err);
 
 /* Load the files, find the accounts. Nothing is locked or changed. */
 int gp_deploy_load(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err);

@@ -10,6 +10,7 @@
 #include "ops/deploy.h"
 #include "ops/record.h"
 #include "ops/releases.h"
+#include "ops/rollback.h"
 #include "ops/slot.h"
 #include "ops/statics.h"
 #include "sys/ctx.h"
@@ -117,6 +118,14 @@ int gp_deploy_remove_release(struct gp_deploy *d, const char *id, struct gp_erro
 	return gp_fs_remove(gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, id), err);
 }
 
+static int finish(struct gp_deploy *d, const struct gp_unfinished *u, struct gp_lock *lock, struct gp_error *err)
+{
+	if (gp_streq(u->what, "deploy"))
+		return gp_steps_walk(d, &gp_deploy_steps, GP_STEP_COMMIT, lock, err);
+	GP_TRY(gp_rollback_resume(d, u, err));
+	return gp_steps_walk(d, &gp_rollback_steps, GP_STEP_COMMIT, lock, err);
+}
+
 /*
  * An earlier one that was killed. Once it was the site's release it had been proven, and is finished; before that nobody but the
  * visitors of a moment saw it, and it is taken away.
@@ -128,6 +137,7 @@ int gp_deploy_recover(struct gp_deploy *d, struct gp_lock *lock, struct gp_error
 	struct gp_deploy_request request = { .slug = d->request->slug };
 	struct gp_deploy old = *d;
 	struct gp_unfinished u;
+	struct gp_error why = { 0 };
 
 	GP_TRY(gp_journal_read(d->ctx, &d->paths, &u, err));
 	if (!u.found)
@@ -141,12 +151,10 @@ int gp_deploy_recover(struct gp_deploy *d, struct gp_lock *lock, struct gp_error
 	old.previous = on_disk(d, u.previous) ? u.previous : NULL;
 	gp_tell_warn(d->ctx, "the %s of %s before this one was cut off in step '%s'", u.what, *u.ref ? u.ref : u.release, u.step);
 	if (on_disk(d, u.release) && assigned && gp_streq(assigned, u.release)) {
-		if (gp_steps_walk(&old, &gp_deploy_steps, GP_STEP_COMMIT, lock, err) == 0)
+		if (finish(&old, &u, lock, &why) == 0)
 			gp_tell_note(d->ctx, "%s had been proven: finished, it is live", u.release);
 		else
-			gp_tell_warn(d->ctx, "it could not be finished: %s", err ? err->msg : "");
-		if (err)
-			*err = (struct gp_error){ 0 };
+			gp_tell_warn(d->ctx, "it could not be finished: %s", why.msg);
 		return 0;
 	}
 	if (u.beside)

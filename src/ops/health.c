@@ -183,3 +183,16 @@ int gp_health_fail(struct gp_ctx *ctx, const struct gp_health *health, const cha
 		gp_hint(err, "%s", health->hint);
 	return -1;
 }
+
+const char *gp_health_name(enum gp_health_status status)
+{
+	static const char *const names[] = {
+		[GP_HEALTH_NO_ANSWER] = "unknown",
+		[GP_HEALTH_BAD] = "bad",
+		[GP_HEALTH_UNHEALTHY] = "unhealthy",
+		[GP_HEALTH_DEGRADED] = "degraded",
+		[GP_HEALTH_OK] = "ok",
+	};
+
+	return names[status];
+}

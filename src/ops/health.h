@@ -16,6 +16,9 @@ enum gp_health_status {
 	GP_HEALTH_OK,
 };
 
+/* "ok", "degraded", ...; "unknown" where nothing answered. */
+const char *gp_health_name(enum gp_health_status status);
+
 struct gp_health {
 	enum gp_health_status status;
 	int http;             /* the status code; 0: no answer */

@@ -65,6 +65,7 @@ int gp_journal_begin(struct gp_ctx *ctx, const struct gp_paths *paths, const str
 	put(object, "ref", what->ref);
 	put(object, "release", what->release);
 	put(object, "previous", what->previous);
+	put(object, "how", what->how);
 	put(object, "command", ctx->command);
 	if (what->no_restart)
 		json_object_set_new(object, "no_restart", json_true());
@@ -87,11 +88,11 @@ static void read_line(struct gp_ctx *ctx, const char *line, struct gp_unfinished
 {
 	json_t *object = json_loads(line, 0, NULL);
 	const char *what = json_string_value(json_object_get(object, "what"));
-	const char *keys[] = { "ref", "previous", "release", "step" };
-	const char **to[] = { &u->ref, &u->previous, &u->release, &u->step };
+	const char *keys[] = { "ref", "previous", "release", "step", "how" };
+	const char **to[] = { &u->ref, &u->previous, &u->release, &u->step, &u->how };
 
 	/* A line that a crash cut short says nothing; the ones before it stand. */
-	for (size_t i = 0; what && i < 4; i++) {
+	for (size_t i = 0; what && i < sizeof(keys) / sizeof(keys[0]); i++) {
 		const char *text = json_string_value(json_object_get(object, keys[i]));
 
 		if (text)
@@ -111,7 +112,7 @@ static void read_line(struct gp_ctx *ctx, const char *line, struct gp_unfinished
 
 int gp_journal_read(struct gp_ctx *ctx, const struct gp_paths *paths, struct gp_unfinished *ret, struct gp_error *err)
 {
-	struct gp_unfinished u = { .what = "deploy", .ref = "", .release = "", .previous = "", .step = "" };
+	struct gp_unfinished u = { .what = "deploy", .ref = "", .release = "", .previous = "", .step = "", .how = "" };
 	struct gp_strv lines;
 	const char *text = "";
 

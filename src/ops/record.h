@@ -17,11 +17,12 @@ struct gp_unfinished {
 	bool found;          /* there is one that never ended */
 	const char *what;    /* "deploy", "rollback" */
 	const char *ref, *release, *previous, *step; /* "" where nothing is said of it; step: the last one begun */
+	const char *how;     /* of a rollback: what was to become of the database */
 	bool no_restart;
 	bool beside;         /* the step `start` was begun: something of the release may run */
 };
 
-/* Begin a new journal; the old one is gone. Of *what: what, ref, release and previous (NULL: none), no_restart. */
+/* Begin a new journal; the old one is gone. Of *what: what, ref, release, previous and how (NULL: none), no_restart. */
 int gp_journal_begin(struct gp_ctx *ctx, const struct gp_paths *paths, const struct gp_unfinished *what, struct gp_error *err);
 /* A step is about to begin ("begin"), or is done ("done"), or the whole deploy has ended ("end"). release may be NULL. */
 int gp_journal_note(struct gp_ctx *ctx, const struct gp_paths *paths, const char *what, const char *step, const char *release,

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/dotenv.h"
 #include "base/error.h"
+#include "base/parse.h"
 #include "ops/deploy.h"
 #include "ops/django.h"
 #include "ops/slot.h"
@@ -27,21 +28,6 @@ static void decref(json_t **json)
 	json_decref(*json);
 }
 #define AUTO_JSON __attribute__((cleanup(decref))) json_t *
-
-bool gp_is_release(const char *name)
-{
-	static const char shape[] = "dddddddd" "T" "dddddd" "Z-" "xxxxxxx";
-
-	if (strlen(name) != sizeof(shape) - 1)
-		return false;
-	for (size_t i = 0; shape[i]; i++) {
-		const char *allowed = shape[i] == 'd' ? "0123456789" : shape[i] == 'x' ? "0123456789abcdef" : NULL;
-
-		if (allowed ? !strchr(allowed, name[i]) : name[i] != shape[i])
-			return false;
-	}
-	return true;
-}
 
 static const char *folder_of(struct gp_ctx *ctx, const struct gp_paths *paths)
 {
@@ -246,7 +232,7 @@ static int names_of(struct gp_ctx *ctx, const struct gp_paths *paths, struct gp_
 
 		i += order <= 0;
 		k += order >= 0;
-		if (gp_is_release(name))
+		if (gp_name_ok(GP_NAME_release, name))
 			gp_strv_add(ctx->arena, ret, name);
 	}
 	return 0;

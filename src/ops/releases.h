@@ -16,6 +16,9 @@ struct gp_deploy;
 struct gp_error;
 struct gp_paths;
 
+/* What a record says of a release that somebody went back from: it is not where the next rollback goes. */
+#define GP_RELEASE_ROLLED_BACK "rolled back"
+
 /* A record. Texts are "" where it does not say. */
 struct gp_record {
 	const char *release, *sha, *ref, *at; /* at: RFC 3339, when the deploy began */
@@ -25,9 +28,6 @@ struct gp_record {
 	struct gp_strv applied_before, applied_after; /* what the database had; after: what was left when it last migrated */
 	bool applied_after_known;
 };
-
-/* 20260131T235959Z-0123abc, as goldpath names releases. */
-bool gp_is_release(const char *name);
 
 /* The record of d's release: written when it begins, again with each thing that is known of it, and with how it ended. Each is a whole
  * file, renamed into place and synced. Without a release yet nothing is written. */

@@ -54,20 +54,25 @@ static const struct gp_release *find(const struct gp_releases *list, const char 
 	return NULL;
 }
 
-static int choose(struct gp_deploy *d, const char *to, const struct gp_releases *list, const struct gp_release **ret, struct gp_error *err)
+/* NULL: the error says why not. */
+static const struct gp_release *choose(struct gp_deploy *d, const char *to, const struct gp_releases *list, struct gp_error *err)
 {
-	const struct gp_release *release = to || list->previous ? find(list, to ? to : list->previous) : NULL;
+	const struct gp_release *release;
 
-	if (!to && !release) {
+	if (!to)
+		to = list->previous;
+	if (!to) {
 		gp_fail(err, GP_E_FAILED, "there is no release to go back to");
-		return gp_hint(err, "`goldpath releases %s` lists them", d->site.slug);
+		gp_hint(err, "`goldpath releases %s` lists them", d->site.slug);
+		return NULL;
 	}
+	release = find(list, to);
 	if (!release || !release->there) {
 		gp_fail(err, GP_E_USAGE, "%s has no release %s%s", d->site.slug, to, release ? " any more: it was removed" : "");
-		return gp_hint(err, "`goldpath releases %s` lists them", d->site.slug);
+		gp_hint(err, "`goldpath releases %s` lists them", d->site.slug);
+		return NULL;
 	}
-	*ret = release;
-	return 0;
+	return release;
 }
 
 /* The dump that was made before the first migration that `to` does not know: the oldest of the newer releases that has one, if nothing that is
@@ -109,7 +114,9 @@ static int look(struct gp_deploy *d, const struct gp_rollback_request *request, 
 	struct gp_releases list;
 
 	GP_TRY(gp_releases_list(d->ctx, &d->paths, &list, err));
-	GP_TRY(choose(d, request->to, &list, &to, err));
+	to = choose(d, request->to, &list, err);
+	if (!to)
+		return -1;
 	*r = (struct gp_rollback){ .how = request->how, .from = gp_deploy_serving(d), .to = to->record.release };
 	if (r->from && gp_streq(r->from, r->to))
 		return 0;
@@ -179,6 +186,16 @@ static int migrate_back(struct gp_deploy *d, struct gp_error *err)
 	return 0;
 }
 
+/* The release that was left is not where the next rollback goes, nor what a later one counts as good. */
+static int write_down(struct gp_deploy *d, struct gp_error *err)
+{
+	const struct gp_rollback *r = d->rollback;
+
+	if (r->from && strcmp(r->from, r->to) > 0)
+		GP_TRY(gp_release_record_result(d->ctx, &d->paths, r->from, GP_RELEASE_ROLLED_BACK, err));
+	return gp_release_record_result(d->ctx, &d->paths, r->to, "ok", err);
+}
+
 static const struct gp_step steps[] = {
 	{ "preflight", "look at .env", preflight, NULL },
 	{ "backup", "back up the database", gp_deploy_backup, without_backup },
@@ -192,18 +209,38 @@ static const struct gp_step steps[] = {
 	{ "drain", "let the newer release finish", gp_deploy_drain, NULL },
 	{ "restart", "restart gunicorn on it", gp_deploy_restart, NULL },
 	{ "return", "lead visitors back to gunicorn", gp_deploy_return, NULL },
+	{ "record", "note it down", write_down, NULL },
 };
 
 const struct gp_steps gp_rollback_steps = { "rollback", steps, sizeof(steps) / sizeof(steps[0]) };
 
-/* The release that was left is not where the next rollback goes, nor what a later one counts as good. */
-static void write_down(struct gp_deploy *d, const struct gp_rollback *r)
-{
-	struct gp_error why = { 0 };
+static const char *const hows[] = {
+	[GP_ROLLBACK_ASK] = NULL,
+	[GP_ROLLBACK_CODE_ONLY] = "code-only",
+	[GP_ROLLBACK_MIGRATE_BACK] = "migrate-back",
+	[GP_ROLLBACK_RESTORE_DB] = "restore-db",
+};
 
-	if ((r->from && strcmp(r->from, r->to) > 0 && gp_release_record_result(d->ctx, &d->paths, r->from, "rolled back", &why) < 0) ||
-		gp_release_record_result(d->ctx, &d->paths, r->to, "ok", &why) < 0)
-		gp_tell_warn(d->ctx, "%s", why.msg);
+int gp_rollback_resume(struct gp_deploy *d, const struct gp_unfinished *u, struct gp_error *err)
+{
+	struct gp_rollback *r = gp_alloc(d->ctx->arena, sizeof(*r));
+	struct gp_django now = { 0 };
+	struct gp_record record;
+	int recorded;
+
+	*r = (struct gp_rollback){ .from = d->previous, .to = u->release };
+	for (size_t i = 0; i < sizeof(hows) / sizeof(hows[0]); i++)
+		if (hows[i] && gp_streq(u->how, hows[i]))
+			r->how = (enum gp_rollback_how)i;
+	d->rollback = r;
+	GP_TRY(gp_deploy_at(d, u->release, err));
+	GP_TRY(recorded = gp_release_record_read(d->ctx, &d->paths, u->release, &record, err));
+	if (!recorded || r->how != GP_ROLLBACK_MIGRATE_BACK)
+		return 0;
+	GP_TRY(read_applied(d, &now.applied, err));
+	r->keep = gp_record_keeps(d->ctx, &record);
+	r->ahead = gp_django_ahead(d->ctx->arena, &now, &r->keep);
+	return 0;
 }
 
 int gp_rollback_run(struct gp_ctx *ctx, const struct gp_rollback_request *request, struct gp_deploy *ret, struct gp_error *err)
@@ -225,10 +262,9 @@ int gp_rollback_run(struct gp_ctx *ctx, const struct gp_rollback_request *reques
 	if (r->from && gp_streq(r->from, r->to))
 		return 0;
 	GP_TRY(refuse(d, r, err));
-	GP_TRY(gp_journal_begin(ctx, &d->paths, &(struct gp_unfinished){ .what = "rollback", .ref = r->to, .release = r->to, .previous = r->from }, err));
+	GP_TRY(gp_journal_begin(ctx, &d->paths, &(struct gp_unfinished){ .what = "rollback", .ref = r->to, .release = r->to, .previous = r->from,
+		.how = hows[r->how] }, err));
 	result = gp_steps_walk(d, &gp_rollback_steps, NULL, &lock, err);
-	if (result == 0)
-		write_down(d, r);
 	gp_confined_end(d);
 	return result;
 }

@@ -6,6 +6,7 @@
 #define GP_OPS_ROLLBACK_H
 
 #include "base/str.h"
+#include "ops/steps.h"
 
 struct gp_ctx;
 struct gp_deploy;
@@ -38,6 +39,10 @@ int gp_rollback_plan(struct gp_ctx *ctx, const struct gp_rollback_request *reque
 
 /* Do it. Refused (GP_E_REFUSED) with the list where the database is ahead and nobody said what about that. *ret as after a deploy. */
 int gp_rollback_run(struct gp_ctx *ctx, const struct gp_rollback_request *request, struct gp_deploy *ret, struct gp_error *err);
+
+/* d, about the release of a rollback that was cut off, so that it can be finished along gp_rollback_steps. */
+struct gp_unfinished;
+int gp_rollback_resume(struct gp_deploy *d, const struct gp_unfinished *u, struct gp_error *err);
 
 extern const struct gp_steps gp_rollback_steps;
 

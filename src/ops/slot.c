@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/parse.h"
 #include "ops/deploy.h"
 #include "ops/releases.h"
 #include "plan/types.h"
@@ -48,7 +49,7 @@ const char *gp_slot_assigned(struct gp_ctx *ctx, const struct gp_slot *slot)
 		gp_dotenv_parse(ctx->arena, text, len, &env, NULL) < 0)
 		return NULL;
 	release = gp_dotenv_get(&env, "RELEASE");
-	return release && gp_is_release(release) ? release : NULL;
+	return release && gp_name_ok(GP_NAME_release, release) ? release : NULL;
 }
 
 /* The commit stands in the release's own folder, which is the deploy user's: nothing by another name is opened there. */

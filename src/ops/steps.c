@@ -63,20 +63,13 @@ static void undo(struct gp_deploy *d, const struct gp_steps *steps, int index, s
 
 static void write_history(struct gp_deploy *d, const char *result, const struct gp_step *step, const struct gp_error *err, int64_t ms)
 {
-	static const char *const names[] = {
-		[GP_HEALTH_NO_ANSWER] = NULL,
-		[GP_HEALTH_BAD] = "bad",
-		[GP_HEALTH_UNHEALTHY] = "unhealthy",
-		[GP_HEALTH_DEGRADED] = "degraded",
-		[GP_HEALTH_OK] = "ok",
-	};
 	struct gp_history entry = {
 		.release = d->release,
 		.ref = d->ref,
 		.sha = d->sha,
 		.result = result,
 		.step = step ? step->name : NULL,
-		.health = names[d->health.status],
+		.health = d->health.status == GP_HEALTH_NO_ANSWER ? NULL : gp_health_name(d->health.status),
 		.error = err ? gp_secret_mask(&d->ctx->secrets, d->ctx->arena, err->msg) : NULL,
 		.ms = ms,
 	};

@@ -91,9 +91,9 @@ static void test_names(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++)
-		assert_true(gp_is_release(good[i]));
+		assert_true(gp_name_ok(GP_NAME_release, good[i]));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_false(gp_is_release(bad[i]));
+		assert_false(gp_name_ok(GP_NAME_release, bad[i]));
 }
 
 static void test_record(void **state)
