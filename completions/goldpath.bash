@@ -16,10 +16,10 @@ _goldpath_refs() {
 }
 
 _goldpath() {
-    local commands="init plan provision deploy remove version help"
+    local commands="init plan provision deploy remove lock version help"
     local common="--json --quiet --verbose --no-color --help"
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local command first=2 options='' operand='' site='' words='' i
+    local command first=2 options='' operand='' verb='' site='' words='' i
 
     # The old scripts' names are commands themselves.
     case ${COMP_WORDS[0]##*/} in
@@ -40,6 +40,7 @@ _goldpath() {
     provision) operand=site options="--yes --dry-run --deploy-user --install-packages --site-slug" ;;
     deploy) operand=site options="--ref --domain --no-restart --site-slug" ;;
     remove) operand=site options="--i-know-this-will-delete --site-slug" ;;
+    lock) operand=site verb=status options="--site-slug" ;;
     version) ;;
     help)
         if [ "$COMP_CWORD" = 2 ]; then
@@ -56,6 +57,7 @@ _goldpath() {
         --site-slug) site=${COMP_WORDS[++i]-} ;;
         --domain | --repo | --project | --ref | --tls | --deploy-user) ((++i)) ;;
         -*) ;;
+        "$verb") verb='' ;;
         *) site=${site:-${COMP_WORDS[i]}} ;;
         esac
     done
@@ -83,7 +85,8 @@ _goldpath() {
     *)
         case $current in
         -*) words="$options $common" ;;
-        *) [ "$operand" != site ] || [ -n "$site" ] || words=$(_goldpath_sites) ;;
+        *) [ -z "$verb" ] || words=$verb
+            [ -n "$verb" ] || [ "$operand" != site ] || [ -n "$site" ] || words=$(_goldpath_sites) ;;
         esac
         ;;
     esac
