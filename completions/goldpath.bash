@@ -16,10 +16,10 @@ _goldpath_refs() {
 }
 
 _goldpath() {
-    local commands="init plan provision deploy releases remove version help"
+    local commands="init plan provision deploy rollback releases remove lock version help"
     local common="--json --quiet --verbose --no-color --help"
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local command first=2 options='' operand='' site='' words='' i
+    local command first=2 options='' operand='' verb='' site='' words='' i
 
     # The old scripts' names are commands themselves.
     case ${COMP_WORDS[0]##*/} in
@@ -38,9 +38,11 @@ _goldpath() {
     init) operand=new options="--domain --repo --project --ref --tls --celery --site-slug" ;;
     plan) operand=site options="--site-slug" ;;
     provision) operand=site options="--yes --dry-run --deploy-user --install-packages --site-slug" ;;
-    deploy) operand=site options="--ref --domain --no-restart --site-slug" ;;
+    deploy) operand=site options="--ref --domain --no-restart --resume --site-slug" ;;
+    rollback) operand=site options="--to --plan --code-only --migrate-back --restore-db --site-slug" ;;
     releases) operand=site options="--site-slug" ;;
     remove) operand=site options="--i-know-this-will-delete --site-slug" ;;
+    lock) operand=site verb=status options="--site-slug" ;;
     version) ;;
     help)
         if [ "$COMP_CWORD" = 2 ]; then
@@ -57,6 +59,7 @@ _goldpath() {
         --site-slug) site=${COMP_WORDS[++i]-} ;;
         --domain | --repo | --project | --ref | --tls | --deploy-user) ((++i)) ;;
         -*) ;;
+        "$verb") verb='' ;;
         *) site=${site:-${COMP_WORDS[i]}} ;;
         esac
     done
@@ -84,7 +87,8 @@ _goldpath() {
     *)
         case $current in
         -*) words="$options $common" ;;
-        *) [ "$operand" != site ] || [ -n "$site" ] || words=$(_goldpath_sites) ;;
+        *) [ -z "$verb" ] || words=$verb
+            [ -n "$verb" ] || [ "$operand" != site ] || [ -n "$site" ] || words=$(_goldpath_sites) ;;
         esac
         ;;
     esac

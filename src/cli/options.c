@@ -7,7 +7,7 @@
 #include "base/error.h"
 
 const struct gp_command *const gp_commands[] = { &gp_cmd_init, &gp_cmd_plan, &gp_cmd_provision, &gp_cmd_deploy, &gp_cmd_rollback, &gp_cmd_releases,
-	&gp_cmd_remove, &gp_cmd_version, NULL };
+	&gp_cmd_remove, &gp_cmd_lock, &gp_cmd_version, NULL };
 
 static const struct gp_option common_options[] = {
 	{ "--json", GP_OPT_FLAG, offsetof(struct gp_args, json), .help = "the result as one JSON object on stdout" },
@@ -69,8 +69,24 @@ static int unknown(const struct gp_command *command, const char *arg, struct gp_
 	return gp_hint(err, "goldpath %s --help", command->name);
 }
 
+/* The word that a command wants before its operand. */
+static int set_verb(const struct gp_command *command, const char *arg, struct gp_args *args, struct gp_error *err)
+{
+	if (arg && gp_streq(arg, command->verb)) {
+		args->verb = command->verb;
+		return 0;
+	}
+	if (arg)
+		gp_fail(err, GP_E_USAGE, "%s has no '%.60s'", command->name, arg);
+	else
+		gp_fail(err, GP_E_USAGE, "%s needs a word more", command->name);
+	return gp_hint(err, "goldpath %s %s", command->name, command->verb);
+}
+
 static int set_operand(const struct gp_command *command, const char *arg, struct gp_args *args, struct gp_error *err)
 {
+	if (command->verb && !args->verb)
+		return set_verb(command, arg, args, err);
 	if (!command->operand || args->slug) {
 		gp_fail(err, GP_E_USAGE, "%s takes no '%.60s'", command->name, arg);
 		return gp_hint(err, "goldpath %s --help", command->name);
@@ -121,6 +137,8 @@ int gp_options_parse(const struct gp_command *command, const char *const *argv, 
 
 int gp_options_complete(const struct gp_command *command, const struct gp_args *args, struct gp_error *err)
 {
+	if (command->verb && !args->verb)
+		return set_verb(command, NULL, NULL, err);
 	if (command->operand && command->operand[0] != '[' && !args->slug) {
 		gp_fail(err, GP_E_USAGE, "%s needs a site: goldpath %s SLUG", command->name, command->name);
 		return gp_hint(err, "goldpath %s --help", command->name);
@@ -188,8 +206,8 @@ void gp_help_command(FILE *to, const struct gp_command *command)
 {
 	const struct gp_option slug[] = { site_slug_option, GP_OPT_END };
 
-	fprintf(to, "goldpath %s: %s\n\nusage: goldpath %s%s%s [OPTIONS]\n", command->name, command->summary, command->name,
-		command->operand ? " " : "", command->operand ? command->operand : "");
+	fprintf(to, "goldpath %s: %s\n\nusage: goldpath %s%s%s%s%s [OPTIONS]\n", command->name, command->summary, command->name,
+		command->verb ? " " : "", command->verb ? command->verb : "", command->operand ? " " : "", command->operand ? command->operand : "");
 	if (command->details)
 		fprintf(to, "\n%s\n", command->details);
 	fputs("\n", to);

@@ -12,7 +12,7 @@ struct gp_error;
 
 /* Everything that options can say, for all commands together. */
 struct gp_args {
-	const char *slug, *ref, *domain, *repo, *project, *tls, *deploy_user, *topic, *to;
+	const char *slug, *ref, *domain, *repo, *project, *tls, *deploy_user, *topic, *to, *verb;
 	bool celery, no_restart, install_packages, options_from_stdin;
 	bool plan, code_only, migrate_back, restore_db, resume;
 	bool will_delete, dry_run, yes, json, quiet, verbose, no_color, help;
@@ -32,6 +32,7 @@ struct gp_option {
 
 struct gp_command {
 	const char *name;
+	const char *verb;         /* a word that always stands before the operand: "status" of `lock status`; NULL: none */
 	const char *operand;      /* "SLUG", "[SLUG]", NULL: none. Also --site-slug. */
 	const char *summary;      /* one line */
 	const char *details;      /* for --help; may be NULL */
@@ -43,6 +44,7 @@ struct gp_command {
 
 #define GP_OPT_END { .name = NULL }
 
-extern const struct gp_command gp_cmd_init, gp_cmd_plan, gp_cmd_provision, gp_cmd_deploy, gp_cmd_rollback, gp_cmd_releases, gp_cmd_remove, gp_cmd_version;
+extern const struct gp_command gp_cmd_init, gp_cmd_plan, gp_cmd_provision, gp_cmd_deploy, gp_cmd_rollback, gp_cmd_releases, gp_cmd_remove, gp_cmd_lock;
+extern const struct gp_command gp_cmd_version;
 
 #endif

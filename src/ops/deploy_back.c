@@ -157,6 +157,8 @@ int gp_deploy_recover(struct gp_deploy *d, struct gp_lock *lock, struct gp_error
 			gp_tell_warn(d->ctx, "it could not be finished: %s", why.msg);
 		return 0;
 	}
+	if (gp_streq(u.what, "rollback"))
+		gp_rollback_undo_cut_off(&old, &u);
 	if (u.beside)
 		gp_deploy_back(&old);
 	if (gp_streq(u.what, "deploy")) {

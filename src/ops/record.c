@@ -107,6 +107,8 @@ static void read_line(struct gp_ctx *ctx, const char *line, struct gp_unfinished
 		u->found = false;
 	if (what && gp_streq(what, "begin") && gp_streq(u->step, GP_STEP_START))
 		u->beside = true;
+	if (what && gp_streq(what, "begin") && gp_streq(u->step, GP_STEP_SWAP))
+		u->swap = true;
 	json_decref(object);
 }
 

@@ -19,6 +19,7 @@ struct gp_unfinished {
 	const char *ref, *release, *previous, *step; /* "" where nothing is said of it; step: the last one begun */
 	const char *how;     /* of a rollback: what was to become of the database */
 	bool no_restart;
+	bool swap;           /* the step `swap` was begun: another database may be live */
 	bool beside;         /* the step `start` was begun: something of the release may run */
 };
 

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "ops/confined.h"
+#include "ops/database.h"
 #include "ops/deploy.h"
 #include "ops/django.h"
 #include "ops/record.h"
@@ -16,6 +18,14 @@
 #include "sys/pg.h"
 
 enum { NAMED = 8 };
+
+/* In the journal. */
+static const char *const hows[] = {
+	[GP_ROLLBACK_ASK] = NULL,
+	[GP_ROLLBACK_CODE_ONLY] = "code-only",
+	[GP_ROLLBACK_MIGRATE_BACK] = "migrate-back",
+	[GP_ROLLBACK_RESTORE_DB] = "restore-db",
+};
 
 static const char *names(struct gp_arena *arena, const struct gp_strv *list)
 {
@@ -167,6 +177,73 @@ static const char *without_backup(const struct gp_deploy *d)
 	return gp_site_database_is_local(&d->site) ? NULL : "the database is on another host";
 }
 
+static const char *without_restore(const struct gp_deploy *d)
+{
+	if (!d->rollback->ahead.n)
+		return "the database is not ahead";
+	return d->rollback->how == GP_ROLLBACK_RESTORE_DB ? NULL : "not asked for";
+}
+
+/* Beside the live one, which goes on meanwhile. */
+static int load(struct gp_deploy *d, struct gp_error *err)
+{
+	GP_AUTO_DUMP dump = { .fd = -1 };
+	struct gp_database db;
+
+	GP_TRY(gp_database_of(d->ctx, &d->site, &db, err));
+	GP_TRY(gp_database_settle(&db, err));
+	GP_TRY(gp_dump_open(&db, d->rollback->dump, &d->account, &dump, err));
+	return gp_database_load(&db, &dump, &d->rollback->loaded, err);
+}
+
+/* A moment before visitors are led to the code that belongs to it. */
+static int swap(struct gp_deploy *d, struct gp_error *err)
+{
+	struct gp_database db;
+	int64_t ms;
+
+	GP_TRY(gp_database_of(d->ctx, &d->site, &db, err));
+	GP_TRY(gp_database_swap(&db, d->rollback->loaded, &d->rollback->kept, &ms, err));
+	gp_tell_note(d->ctx, "the database was away for %s; what was live is kept as %s", gp_duration(d->ctx->arena, ms), d->rollback->kept);
+	return 0;
+}
+
+void gp_rollback_undo(struct gp_deploy *d)
+{
+	struct gp_rollback *r = d->rollback;
+	struct gp_error why = { 0 };
+	struct gp_restored back;
+	struct gp_database db;
+
+	if (!r || r->how != GP_ROLLBACK_RESTORE_DB || !(r->loaded || r->kept))
+		return;
+	if (gp_database_of(d->ctx, &d->site, &db, &why) == 0 && r->kept && gp_database_undo(&db, r->kept, &back, &why) == 0)
+		gp_tell_note(d->ctx, "the database is again the one that was live; the restored one is kept as %s", back.old);
+	else if (!*why.msg && !r->kept)
+		gp_database_settle(&db, &why);
+	if (*why.msg)
+		gp_tell_warn(d->ctx, "%s", why.msg);
+	r->loaded = r->kept = NULL;
+}
+
+void gp_rollback_undo_cut_off(struct gp_deploy *d, const struct gp_unfinished *u)
+{
+	struct gp_strv waiting, kept;
+	struct gp_error why = { 0 };
+	struct gp_restored back;
+	struct gp_database db;
+
+	if (!gp_streq(u->how, hows[GP_ROLLBACK_RESTORE_DB]))
+		return;
+	/* One that still waits was not put in place; where none does and the step was begun, the newest that is kept was live. */
+	if (gp_database_of(d->ctx, &d->site, &db, &why) == 0 && gp_database_waiting(&db, &waiting, &why) == 0 &&
+		gp_database_settle(&db, &why) == 0 && u->swap && !waiting.n && gp_database_kept(&db, &kept, &why) == 0 && kept.n &&
+		gp_database_undo(&db, NULL, &back, &why) == 0)
+		gp_tell_note(d->ctx, "the database is again the one that was live; the restored one is kept as %s", back.old);
+	if (*why.msg)
+		gp_tell_warn(d->ctx, "%s", why.msg);
+}
+
 static const char *without_migrate_back(const struct gp_deploy *d)
 {
 	if (!d->rollback->ahead.n)
@@ -199,8 +276,10 @@ static int write_down(struct gp_deploy *d, struct gp_error *err)
 static const struct gp_step steps[] = {
 	{ "preflight", "look at .env", preflight, NULL },
 	{ "backup", "back up the database", gp_deploy_backup, without_backup },
+	{ "load", "load the dump into a new database", load, without_restore },
 	{ GP_STEP_START, "start it beside the release that serves", gp_deploy_start, NULL },
 	{ "healthy", "wait until it is healthy", gp_deploy_healthy, NULL },
+	{ GP_STEP_SWAP, "put that database in place", swap, without_restore },
 	{ "switch", "lead visitors to it", gp_deploy_switch, NULL },
 	{ "smoke", "ask through Caddy", gp_deploy_smoke, NULL },
 	{ GP_STEP_COMMIT, "make it the site's release", gp_deploy_commit, NULL },
@@ -213,13 +292,6 @@ static const struct gp_step steps[] = {
 };
 
 const struct gp_steps gp_rollback_steps = { "rollback", steps, sizeof(steps) / sizeof(steps[0]) };
-
-static const char *const hows[] = {
-	[GP_ROLLBACK_ASK] = NULL,
-	[GP_ROLLBACK_CODE_ONLY] = "code-only",
-	[GP_ROLLBACK_MIGRATE_BACK] = "migrate-back",
-	[GP_ROLLBACK_RESTORE_DB] = "restore-db",
-};
 
 int gp_rollback_resume(struct gp_deploy *d, const struct gp_unfinished *u, struct gp_error *err)
 {

@@ -11,6 +11,7 @@
 struct gp_ctx;
 struct gp_deploy;
 struct gp_error;
+struct gp_unfinished;
 
 enum gp_rollback_how {
 	GP_ROLLBACK_ASK,          /* refuse where the database is ahead */
@@ -30,7 +31,8 @@ struct gp_rollback {
 	struct gp_strv keep;    /* the migrations that may stay applied */
 	struct gp_strv ahead;   /* applied, and `to` does not know them */
 	const char *dump;       /* of the database before the first of those; NULL: there is none */
-	const char *restored;   /* RESTORE_DB: the database that waits to be swapped in, then the one kept aside */
+	const char *loaded;     /* RESTORE_DB: the database that waits to take the live one's place */
+	const char *kept;       /* and the one that was live, once it has */
 };
 
 /* What a rollback would be. Takes no lock and changes nothing. ret->to equals ret->from: that release is live already. Refused where `to` is
@@ -40,8 +42,13 @@ int gp_rollback_plan(struct gp_ctx *ctx, const struct gp_rollback_request *reque
 /* Do it. Refused (GP_E_REFUSED) with the list where the database is ahead and nobody said what about that. *ret as after a deploy. */
 int gp_rollback_run(struct gp_ctx *ctx, const struct gp_rollback_request *request, struct gp_deploy *ret, struct gp_error *err);
 
+/* Put the database back that was live before d's rollback put another one in its place. */
+void gp_rollback_undo(struct gp_deploy *d);
+
+/* The same of one that was cut off before its release was the site's. */
+void gp_rollback_undo_cut_off(struct gp_deploy *d, const struct gp_unfinished *u);
+
 /* d, about the release of a rollback that was cut off, so that it can be finished along gp_rollback_steps. */
-struct gp_unfinished;
 int gp_rollback_resume(struct gp_deploy *d, const struct gp_unfinished *u, struct gp_error *err);
 
 extern const struct gp_steps gp_rollback_steps;

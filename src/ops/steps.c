@@ -7,6 +7,7 @@
 #include "ops/deploy.h"
 #include "ops/record.h"
 #include "ops/releases.h"
+#include "ops/rollback.h"
 #include "sys/ctx.h"
 #include "sys/lock.h"
 
@@ -46,6 +47,7 @@ static void undo(struct gp_deploy *d, const struct gp_steps *steps, int index, s
 	struct gp_error why = { 0 };
 	const char *words;
 
+	gp_rollback_undo(d);
 	if (index >= index_of(steps, GP_STEP_START))
 		gp_deploy_back(d);
 	if (steps == &gp_deploy_steps && gp_deploy_remove_release(d, d->release, &why) < 0)

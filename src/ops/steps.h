@@ -24,6 +24,8 @@ struct gp_steps {
 
 /* One that was cut off is finished from here on, since the release was proven by then; before that it is undone. */
 #define GP_STEP_COMMIT "commit"
+/* From here on another database is live. */
+#define GP_STEP_SWAP "swap"
 /* From here on something of the release may run. */
 #define GP_STEP_START "start"
 

@@ -6,15 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/parse.h"
 #include "base/str.h"
 #include "sys/fs.h"
 
-enum { TEXT_MAX = 2048 };
+enum { TEXT_MAX = 2048, LOCKS_MAX = 4 << 20 };
 
 /* The text of a lock file: "key: value" lines. */
 static const char *field(struct gp_arena *arena, const char *text, const char *key)
@@ -88,4 +90,66 @@ void gp_lock_release(struct gp_lock *lock)
 		(void)!ftruncate(lock->fd, 0);
 		gp_closep(&lock->fd);
 	}
+}
+
+/* "1: FLOCK  ADVISORY  WRITE 1234 00:19:567 0 EOF". One that waits for the lock has "->" in front of FLOCK, and does not have it. */
+static bool is_holder(struct gp_arena *arena, const char *line, const struct stat *file, int64_t *ret_pid)
+{
+	const struct gp_strv word = gp_words(arena, line);
+	const char *is = gp_sprintf(arena, "%02x:%02x:%ju", major(file->st_dev), minor(file->st_dev), (uintmax_t)file->st_ino);
+
+	return word.n >= 6 && gp_streq(word.v[1], "FLOCK") && gp_streq(word.v[5], is) && gp_parse_int(word.v[4], 0, INT32_MAX, ret_pid);
+}
+
+static int find_holder(struct gp_arena *arena, const struct stat *file, int *ret_pid, struct gp_error *err)
+{
+	int64_t pid;
+
+	/* A list of more than a page comes in pieces, and what is before the next piece may go meanwhile: "free" is said twice. */
+	for (int i = 0; i < 2; i++) {
+		struct gp_strv lines;
+		const char *text;
+
+		if (gp_fs_read(arena, "/proc/locks", LOCKS_MAX, &text, NULL, err) != 1)
+			return gp_context(err, "who holds which lock");
+		lines = gp_lines(arena, text);
+		for (size_t k = 0; k < lines.n; k++)
+			if (is_holder(arena, lines.v[k], file, &pid)) {
+				*ret_pid = (int)pid;
+				return 1;
+			}
+	}
+	return 0;
+}
+
+/* What the file says is of the holder only if its pid is: one that was killed leaves its text behind, and the next has yet to write. */
+static void read_holder(struct gp_arena *arena, const char *path, struct gp_lock_holder *ret)
+{
+	const char *text = "", *comm = "?";
+
+	if (gp_fs_read_nofollow(arena, path, TEXT_MAX, &text, NULL, NULL) == 1 &&
+		gp_streq(field(arena, text, "pid"), gp_sprintf(arena, "%d", ret->pid))) {
+		ret->command = field(arena, text, "command");
+		ret->since = field(arena, text, "since");
+		ret->step = field(arena, text, "step");
+		return;
+	}
+	gp_fs_read(arena, gp_sprintf(arena, "/proc/%d/comm", ret->pid), TEXT_MAX, &comm, NULL, NULL);
+	ret->command = gp_trim(arena, comm);
+}
+
+int gp_lock_look(struct gp_arena *arena, const char *dir, const char *name, struct gp_lock_holder *ret, struct gp_error *err)
+{
+	const char *path = gp_sprintf(arena, "%s/%s.lock", dir, name);
+	struct gp_lock_holder holder = { 0 };
+	struct stat st;
+	int found = gp_fs_lstat(path, &st, err);
+
+	if (found == 1)
+		found = find_holder(arena, &st, &holder.pid, err);
+	if (found != 1)
+		return found;
+	read_holder(arena, path, &holder);
+	*ret = holder;
+	return 1;
 }

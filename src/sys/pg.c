@@ -223,6 +223,7 @@ static int open_with(const struct gp_pg_login *login, const char *options, struc
 	GP_TRY(poll_connection(pg->conn, login, err));
 	libpq.setErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
 	libpq.setnonblocking(pg->conn, 1);
+	pg->statement_s = login->statement_s ? login->statement_s : GP_PG_STATEMENT_S;
 	*ret = pg;
 	pg = NULL;
 	return 0;
@@ -230,7 +231,10 @@ static int open_with(const struct gp_pg_login *login, const char *options, struc
 
 int gp_pg_open(const struct gp_pg_login *login, struct gp_pg **ret, struct gp_error *err)
 {
-	return open_with(login, "-c statement_timeout=60s", ret, err);
+	char options[64];
+
+	snprintf(options, sizeof(options), "-c statement_timeout=%ds", login->statement_s ? login->statement_s : GP_PG_STATEMENT_S);
+	return open_with(login, options, ret, err);
 }
 
 int gp_pg_open_admin(int port, const char *dbname, struct gp_pg **ret, struct gp_error *err)

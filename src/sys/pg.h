@@ -15,6 +15,7 @@ struct gp_pg_login {
 	int port;
 	const char *dbname, *user, *password; /* password NULL: none */
 	int timeout_s;        /* to connect; 0: 5 */
+	int statement_s;      /* for each statement; 0: 60 */
 };
 
 /*
@@ -42,6 +43,14 @@ int gp_pg_rows(struct gp_pg *pg, struct gp_arena *arena, const char *sql, const 
 	const char *const **ret_cells, size_t *ret_rows, size_t *ret_columns, struct gp_error *err);
 /* A command. */
 int gp_pg_exec(struct gp_pg *pg, const char *sql, struct gp_error *err);
+
+/*
+ * A command that rows may be for: 1 it is a COPY FROM stdin and waits for them, 0 done. Then the rows as they come in a file, in pieces of
+ * any length, and the end; what was wrong with them is said at the end at the latest.
+ */
+int gp_pg_copy(struct gp_pg *pg, const char *sql, struct gp_error *err);
+int gp_pg_copy_rows(struct gp_pg *pg, const char *data, size_t len, struct gp_error *err);
+int gp_pg_copy_end(struct gp_pg *pg, struct gp_error *err);
 
 /* For commands that take no parameters (CREATE ROLE …): an identifier or a literal quoted by libpq. */
 int gp_pg_identifier(struct gp_pg *pg, struct gp_arena *arena, const char *name, const char **ret, struct gp_error *err);

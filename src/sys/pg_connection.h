@@ -10,8 +10,11 @@ struct gp_error;
 
 struct gp_pg {
 	PGconn *conn;
+	int statement_s; /* how long a statement may take */
 	bool broken; /* a statement was given up half way: what comes next on the wire belongs to nobody */
 };
+
+enum { GP_PG_STATEMENT_S = 60 };
 
 #define GP_PG_LOOK "see: systemctl status postgresql"
 

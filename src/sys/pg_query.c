@@ -29,6 +29,8 @@
 	X(PQisBusy, isBusy) \
 	X(PQnfields, nfields) \
 	X(PQntuples, ntuples) \
+	X(PQputCopyData, putCopyData) \
+	X(PQputCopyEnd, putCopyEnd) \
 	X(PQresultErrorField, resultErrorField) \
 	X(PQresultStatus, resultStatus) \
 	X(PQsendQuery, sendQuery) \
@@ -43,7 +45,7 @@ int gp_pg_load_query(struct gp_error *err)
 	return load_libpq(err);
 }
 
-enum { STATEMENT_S = 60, GRACE_S = 5 }; /* grace: the server's own time limit is to speak first */
+enum { GRACE_S = 5 }; /* grace: the server's own time limit is to speak first */
 
 static void clear_result(PGresult **result)
 {
@@ -106,7 +108,7 @@ static int next_result(struct gp_pg *pg, int64_t deadline, PGresult **ret, struc
 	while ((unsent = libpq.flush(pg->conn)) > 0 || libpq.isBusy(pg->conn)) {
 		if (!gp_pg_wait(libpq.socket(pg->conn), (short)(POLLIN | (unsent > 0 ? POLLOUT : 0)), deadline)) {
 			pg->broken = true;
-			gp_fail(err, GP_E_FAILED, "Postgres did not answer within %d s", STATEMENT_S + GRACE_S);
+			gp_fail(err, GP_E_FAILED, "Postgres did not answer within %d s", pg->statement_s + GRACE_S);
 			return gp_hint(err, "is it overloaded or stopped? " GP_PG_LOOK);
 		}
 		if (!libpq.consumeInput(pg->conn))
@@ -116,13 +118,19 @@ static int next_result(struct gp_pg *pg, int64_t deadline, PGresult **ret, struc
 	return 0;
 }
 
+static int64_t deadline_of(const struct gp_pg *pg)
+{
+	return gp_mono_ms() + (int64_t)(pg->statement_s + GRACE_S) * 1000;
+}
+
 /*
  * Read all that belongs to the statement, so that the connection is good for the next one. Of several results the last one counts,
- * as with psql; but a server that says why it hangs up is not to be drowned out by the connection's end.
+ * as with psql; but a server that says why it hangs up is not to be drowned out by the connection's end. ret_rows_wanted: a COPY FROM
+ * stdin may come up, and ends it for now; NULL: nobody has rows.
  */
-static int collect(struct gp_pg *pg, PGresult **ret, struct gp_error *err)
+static int collect(struct gp_pg *pg, PGresult **ret, bool *ret_rows_wanted, struct gp_error *err)
 {
-	int64_t deadline = gp_mono_ms() + (int64_t)(STATEMENT_S + GRACE_S) * 1000;
+	int64_t deadline = deadline_of(pg);
 	AUTO_RESULT last = NULL;
 
 	for (;;) {
@@ -140,6 +148,10 @@ static int collect(struct gp_pg *pg, PGresult **ret, struct gp_error *err)
 		}
 		libpq.clear(last);
 		last = result;
+		if (status == PGRES_COPY_IN && ret_rows_wanted) {
+			*ret_rows_wanted = true;
+			return 0;
+		}
 		if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
 			pg->broken = true;
 			return gp_fail(err, GP_E_FAILED, "COPY is not possible here");
@@ -163,7 +175,7 @@ static int query(struct gp_pg *pg, const char *sql, const char *const *params, s
 {
 	if (pg->broken || !libpq.sendQueryParams(pg->conn, sql, (int)n, NULL, params, NULL, NULL, 0))
 		return lost(pg, err);
-	return collect(pg, ret, err);
+	return collect(pg, ret, NULL, err);
 }
 
 int gp_pg_value(struct gp_pg *pg, struct gp_arena *arena, const char *sql, const char *const *params, size_t n, const char **ret,
@@ -206,7 +218,62 @@ int gp_pg_exec(struct gp_pg *pg, const char *sql, struct gp_error *err)
 	/* The simple protocol: utility commands of every kind go through it. */
 	if (pg->broken || !libpq.sendQuery(pg->conn, sql))
 		return lost(pg, err);
-	return collect(pg, &result, err);
+	return collect(pg, &result, NULL, err);
+}
+
+int gp_pg_copy(struct gp_pg *pg, const char *sql, struct gp_error *err)
+{
+	AUTO_RESULT result = NULL;
+	bool rows_wanted = false;
+
+	if (pg->broken || !libpq.sendQuery(pg->conn, sql))
+		return lost(pg, err);
+	GP_TRY(collect(pg, &result, &rows_wanted, err));
+	return rows_wanted;
+}
+
+/* All of it goes out before the next piece is taken: libpq would keep what the server does not take yet in memory. */
+static int send_off(struct gp_pg *pg, struct gp_error *err)
+{
+	int64_t deadline = deadline_of(pg);
+	int unsent;
+
+	while ((unsent = libpq.flush(pg->conn)) > 0) {
+		if (!gp_pg_wait(libpq.socket(pg->conn), POLLIN | POLLOUT, deadline)) {
+			pg->broken = true;
+			gp_fail(err, GP_E_FAILED, "Postgres did not take rows for %d s", pg->statement_s + GRACE_S);
+			return gp_hint(err, "is it overloaded or stopped? " GP_PG_LOOK);
+		}
+		if (!libpq.consumeInput(pg->conn))
+			return lost(pg, err);
+	}
+	return unsent < 0 ? lost(pg, err) : 0;
+}
+
+int gp_pg_copy_rows(struct gp_pg *pg, const char *data, size_t len, struct gp_error *err)
+{
+	enum { PIECE = 1 << 16 };
+
+	while (len) {
+		size_t n = len < PIECE ? len : PIECE;
+
+		if (libpq.putCopyData(pg->conn, data, (int)n) != 1)
+			return lost(pg, err);
+		data += n;
+		len -= n;
+		if (n == PIECE || !len)
+			GP_TRY(send_off(pg, err));
+	}
+	return 0;
+}
+
+int gp_pg_copy_end(struct gp_pg *pg, struct gp_error *err)
+{
+	AUTO_RESULT result = NULL;
+
+	if (libpq.putCopyEnd(pg->conn, NULL) != 1)
+		return lost(pg, err);
+	return collect(pg, &result, NULL, err);
 }
 
 /* ---- quoting ------------------------------------------------------------------------------------------------------- */

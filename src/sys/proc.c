@@ -33,7 +33,7 @@ struct stream {
 	int fd;
 	struct gp_buf *kept;
 	struct gp_buf line;
-	bool is_stderr;
+	bool is_stderr, refused;
 };
 
 bool gp_proc_have(const char *name)
@@ -62,7 +62,7 @@ static void emit_lines(const struct gp_proc *proc, struct stream *s, const char 
 }
 
 /* Read what is there; closes the stream at its end. */
-static void drain(const struct gp_proc *proc, struct stream *s)
+static void drain(const struct gp_proc *proc, struct stream *s, struct gp_error *err)
 {
 	char data[16384];
 	ssize_t n = read(s->fd, data, sizeof(data));
@@ -71,6 +71,10 @@ static void drain(const struct gp_proc *proc, struct stream *s)
 		return;
 	if (n <= 0) {
 		gp_closep(&s->fd);
+		return;
+	}
+	if (proc->data && !s->is_stderr) {
+		s->refused = proc->data(proc->arg, data, (size_t)n, err) < 0;
 		return;
 	}
 	gp_buf_keep_tail(s->kept, data, (size_t)n);
@@ -98,9 +102,10 @@ static void feed(int *fd, const char **input, size_t *left)
 		gp_closep(fd);
 }
 
-/* Poll until the child has ended and both streams are closed. Returns false at the deadline. A grandchild that keeps the pipes open
+/* Poll until the child has ended and both streams are closed, or its output is refused. Returns false at the deadline. A grandchild that keeps the pipes open
  * after the child's end gets DRAIN_MS. */
-static bool pump(const struct gp_proc *proc, int pidfd, int *in, struct stream streams[2], int64_t deadline)
+static bool pump(const struct gp_proc *proc, int pidfd, int *in, struct stream streams[2], int64_t deadline,
+	struct gp_error *err)
 {
 	const char *input = proc->input;
 	size_t left = proc->input_len;
@@ -121,7 +126,9 @@ static bool pump(const struct gp_proc *proc, int pidfd, int *in, struct stream s
 			return ended;
 		for (int i = 0; i < 2; i++)
 			if (fds[1 + i].revents)
-				drain(proc, &streams[i]);
+				drain(proc, &streams[i], err);
+		if (streams[0].refused)
+			return true;
 		if (fds[3].revents)
 			feed(in, &input, &left);
 		if (fds[0].revents) {
@@ -179,11 +186,11 @@ static void kill_session(pid_t leader)
 	}
 }
 
-static int open_pipes(int in[2], int out[2], int errp[2], int report[2], bool has_input, struct gp_error *err)
+static int open_pipes(const struct gp_proc *proc, int in[2], int out[2], int errp[2], int report[2], struct gp_error *err)
 {
 	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(errp, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0)
 		return gp_fail_errno(err, errno, "make a pipe");
-	if (has_input) {
+	if (proc->input) {
 		if (pipe2(in, O_CLOEXEC) < 0)
 			return gp_fail_errno(err, errno, "make a pipe");
 		fcntl(in[1], F_SETFL, O_NONBLOCK);
@@ -275,7 +282,7 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	if (proc->confine && pipe2(told, O_CLOEXEC) < 0)
 		return gp_fail_errno(err, errno, "make a pipe");
 	status0 = told[0], status1 = told[1];
-	made = open_pipes(in, out, errp, report, proc->input != NULL, err);
+	made = open_pipes(proc, in, out, errp, report, err);
 	in0 = in[0], in1 = in[1], out0 = out[0], out1 = out[1], err0 = errp[0], err1 = errp[1], rep0 = report[0], rep1 = report[1];
 	GP_TRY(made);
 
@@ -300,9 +307,9 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 
 	struct stream streams[2] = { { .fd = out0, .kept = &ret->out }, { .fd = err0, .kept = &ret->err, .is_stderr = true } };
 	out0 = err0 = -1; /* the streams own them now */
-	in_time = pump(proc, pidfd, &in1, streams, start + timeout);
+	in_time = pump(proc, pidfd, &in1, streams, start + timeout, err);
 	/* Whatever the child left behind in its session goes with it; at the deadline that is the child itself. */
-	if (!in_time)
+	if (!in_time || streams[0].refused)
 		kill(pid, SIGKILL);
 	kill_session(pid);
 	status = wait_for(pid, status0);
@@ -311,6 +318,8 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	ret->ms = gp_mono_ms() - start;
 	if (!in_time)
 		return timed_out(proc, ret, timeout, err);
+	if (streams[0].refused)
+		return -1;
 	ret->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	ret->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	return 0;

@@ -28,12 +28,14 @@ struct gp_proc {
 	mode_t umask;                   /* 0: 022 */
 	const void *input;              /* what it reads on stdin; NULL: /dev/null */
 	size_t input_len;
-	int in_fd, out_fd;              /* above 2: an open file that is its stdin or stdout, instead of all that; 0: none */
+	int in_fd, out_fd;              /* above 2: an open file that is its stdin (from where it stands) or stdout, instead of all that; 0: none */
 	int64_t timeout_ms;             /* over everything; 0: 60 s */
 	size_t output_max;              /* bytes of stdout and of stderr kept, the newest; 0: 1 MiB */
 	bool may_gain_privileges;       /* leave no_new_privs off: sudo and the like */
 	/* Called for each line as it comes (no newline, at most 4096 bytes), from within gp_proc_run. NULL: nobody. */
 	void (*line)(void *arg, bool is_stderr, const char *text);
+	/* Called with stdout as it comes, piece by piece; nothing of it is kept then. -1 kills the program, and is what the run ends with. */
+	int (*data)(void *arg, const char *data, size_t len, struct gp_error *err);
 	void *arg;
 };
 

@@ -44,7 +44,7 @@ class Help:
         self.commands = re.findall(r"^  ([a-z]+) +\S", self.overview, re.M)
         self.texts = {c: goldpath(c, "--help")[1] for c in self.commands if c != "help"}
         self.options = {c: dict(re.findall(r"^  (--[a-z-]+)(?: ([A-Z]+))?(?:  |\n|$)", t, re.M)) for c, t in self.texts.items()}
-        self.operand = {c: (re.search(rf"^usage: goldpath {c} (\[?SLUG\]?)", t, re.M) or [None, None])[1] for c, t in self.texts.items()}
+        self.operand = {c: (re.search(rf"^usage: goldpath {c} ((?:[a-z]+ )?\[?SLUG\]?)", t, re.M) or [None, None])[1] for c, t in self.texts.items()}
         # Common: what the command without operand and options of its own has.
         self.common = dict(self.options["version"])
 
@@ -293,6 +293,10 @@ class Completion(unittest.TestCase):
         choices = rows_of("src/conf/site.c", "gp_site_keys")["tls"]["choices"]
         self.assertEqual(self.complete("goldpath", "init", "acme", "--tls", ""), choices)
         self.assertEqual(self.complete("goldpath", "init", "acme", "--tls", "=", "int"), ["internal"])
+
+    def test_the_word_before_the_site(self):
+        self.assertEqual(self.complete("goldpath", "lock", ""), ["status"])
+        self.assertNotIn("status", self.complete("goldpath", "lock", "status", ""))
 
     def test_unknown_command(self):
         self.assertEqual(self.complete("goldpath", "nonsense", "--"), [])

@@ -2,6 +2,7 @@
 """Bad input and bad luck: a clear one-line error, a hint, the right exit code, and nothing changed."""
 
 import contextlib
+import json
 import re
 import time
 import unittest
@@ -358,6 +359,13 @@ class BadInput(unittest.TestCase):
             lock = f'/run/goldpath/{lib.SLUG}.lock'
             lib.wait_for(lambda: 'step: build' in self.host.run('cat', lock).out, 'the first deploy builds')
             pid = re.search(r'pid: (\d+)', self.host.read(lock))[1]
+            with self.subTest('lock status'):
+                said = self.host.goldpath('lock', 'status').out
+                self.assertRegex(said, rf"(?m)^host +free\n{lib.SLUG} +deploy {lib.SLUG} \(pid {pid}\) since \S+, in step 'build'$")
+                locks = json.loads(self.host.goldpath('lock', 'status', lib.SLUG, '--json').out)['locks']
+                self.assertEqual([(l['name'], l['held'], l.get('step')) for l in locks], [('host', False, None), (lib.SLUG, True, 'build')])
+                # the build command is a child of it, and has no lock open
+                self.assertEqual(self.host.sh("find /proc/[0-9]*/fd -lname '/run/goldpath/*' 2>/dev/null | cut -d/ -f3 | sort -u").split(), [pid])
             second = self.host.goldpath('deploy', lib.SLUG, rc=None)
             self.says(second, LOCKED, rf"deploy {lib.SLUG} \(pid {pid}\) has been running since .*, in step 'build'", 'wait for it')
             first.communicate(timeout=60)

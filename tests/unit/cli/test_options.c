@@ -63,6 +63,9 @@ static const char *const good[][2] = {
 	{ "init acme --domain a.b --repo /x", "acme||a.b|/x|||||0000000000" },
 	{ "init acme --domain=a.b --repo=/x --project=p.q --ref=r --tls=off --celery", "acme|r|a.b|/x|p.q|off|||1000000000" },
 	{ "init acme --domain a.b --repo https://h/x?a=b", "acme||a.b|https://h/x?a=b|||||0000000000" },
+	{ "lock status", "||||||||0000000000" },
+	{ "lock status acme --json", "acme||||||||0000010000" },
+	{ "lock --json status --site-slug acme", "acme||||||||0000010000" },
 	{ "version --json", "||||||||0000010000" },
 };
 
@@ -117,6 +120,10 @@ static void test_bad(void **state)
 		{ "deploy acme --site-slug acme", "--site-slug comes twice", "" },
 		{ "deploy --site-slug a --site-slug b", "--site-slug comes twice", "" },
 		{ "version acme", "version takes no 'acme'", "" },
+		{ "lock", "lock needs a word more", "goldpath lock status" },
+		{ "lock acme", "lock has no 'acme'", "goldpath lock status" },
+		{ "lock --site-slug acme", "lock needs a word more", "goldpath lock status" },
+		{ "lock status status acme", "lock takes no 'acme'", "" },
 		/* the grammar of slugs */
 		{ "deploy Acme", "'Acme' is no valid slug", "a slug is" },
 		{ "deploy 1acme", "no valid slug", "" },

@@ -4,11 +4,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "sys/lock.h"
 
@@ -129,6 +131,99 @@ static void test_not_inherited(void **state)
 	assert_int_equal(result, 0);
 }
 
+static int look(struct gp_arena *arena, struct gp_lock_holder *ret)
+{
+	struct gp_error err = { 0 };
+	int held = gp_lock_look(arena, at("locks"), "acme", ret, &err);
+
+	if (held < 0)
+		fail_msg("%s", err.msg);
+	return held;
+}
+
+/* Free, held, held by a process that has not written anything down yet: the text of the one before is not its. */
+static void test_look(void **state)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct gp_lock_holder h = { 0 };
+	int fd, waits[2], before = open_files();
+	pid_t pid, waiter;
+
+	(void)state;
+	assert_int_equal(look(arena, &h), 0); /* there is no file yet */
+	pid = hold("acme", "deploy acme", "migrate", NULL);
+	assert_int_equal(look(arena, &h), 1);
+	assert_int_equal(h.pid, pid);
+	assert_string_equal(h.command, "deploy acme");
+	assert_string_equal(h.step, "migrate");
+	assert_non_null(strstr(h.since, "T"));
+	end(pid);
+	assert_non_null(strstr(said(at("locks/acme.lock")), "deploy acme")); /* it was killed */
+	assert_int_equal(look(arena, &h), 0);
+
+	fd = open(at("locks/acme.lock"), O_RDWR | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_SH), 0); /* whoever shares it keeps the others out too */
+	assert_int_equal(look(arena, &h), 1);
+	assert_int_equal(h.pid, getpid());
+	assert_string_equal(h.command, "test_sys_lock");
+	assert_null(h.since);
+	assert_null(h.step);
+	assert_int_equal(pipe2(waits, O_CLOEXEC), 0);
+	waiter = fork();
+	if (waiter == 0) { /* in line for the lock */
+		int own = open(at("locks/acme.lock"), O_RDWR | O_CLOEXEC);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(fd);
+		if (write(waits[1], "x", 1) != 1)
+			_exit(1);
+		flock(own, LOCK_EX);
+		_exit(0);
+	}
+	assert_int_equal(read(waits[0], &(char){ 0 }, 1), 1);
+	usleep(50000);
+	assert_int_equal(look(arena, &h), 1);
+	assert_int_equal(h.pid, getpid());
+	end(waiter);
+	close(waits[0]);
+	close(waits[1]);
+	close(fd);
+	assert_int_equal(look(arena, &h), 0);
+	assert_int_equal(open_files(), before);
+}
+
+/* Whoever takes the lock while somebody looks gets it, every time. */
+static void test_look_disturbs_nobody(void **state)
+{
+	enum { TIMES = 3000 };
+	pid_t taker = fork();
+	int status, seen = 0;
+
+	(void)state;
+	if (taker == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (int i = 0; i < TIMES; i++) {
+			struct gp_lock lock = { .fd = -1 };
+
+			if (gp_lock_take(&lock, at("locks"), "acme", "deploy acme", NULL) < 0)
+				_exit(1);
+			gp_lock_release(&lock);
+		}
+		_exit(0);
+	}
+	while (waitpid(taker, &status, WNOHANG) == 0) {
+		GP_AUTO_ARENA arena = gp_arena_new();
+		struct gp_lock_holder h;
+
+		if (look(arena, &h) == 1) {
+			assert_int_equal(h.pid, taker);
+			seen++;
+		}
+	}
+	assert_int_equal(status, 0);
+	assert_true(seen > 0);
+}
+
 static void test_strange_files(void **state)
 {
 	GP_AUTO_LOCK lock = { .fd = -1 };
@@ -168,6 +263,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_second_taker, scratch_begin, scratch_end),
 		cmocka_unit_test_setup_teardown(test_release, scratch_begin, scratch_end),
 		cmocka_unit_test_setup_teardown(test_not_inherited, scratch_begin, scratch_end),
+		cmocka_unit_test_setup_teardown(test_look, scratch_begin, scratch_end),
+		cmocka_unit_test_setup_teardown(test_look_disturbs_nobody, scratch_begin, scratch_end),
 		cmocka_unit_test_setup_teardown(test_strange_files, scratch_begin, scratch_end),
 	};
 

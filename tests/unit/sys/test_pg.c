@@ -452,6 +452,28 @@ static void test_close_nothing(void **state)
 	gp_pg_close(NULL);
 }
 
+/* COPY FROM stdin: the server asks for rows (G), gets them, and says at the end how that went. */
+static void test_copy_in(void **state)
+{
+	static const struct script s = { .answers = {
+		BYTES("G\0\0\0\x09\0\0\x01\0\0" ),
+		BYTES(DONE),
+	} };
+	struct fake f = start(&s, false);
+	struct gp_pg_login login = login_to(&f);
+	struct gp_error err = { 0 };
+	GP_AUTO_PG pg = NULL;
+
+	(void)state;
+	assert_int_equal(gp_pg_open(&login, &pg, &err), 0);
+	assert_int_equal(gp_pg_copy(pg, "COPY t FROM stdin", &err), 1);
+	assert_int_equal(gp_pg_copy_rows(pg, "", 0, &err), 0);
+	stop(&f);
+	assert_int_equal(gp_pg_copy_end(pg, &err), -1); /* it went away meanwhile */
+	says(&err, "the connection to Postgres is lost", "systemctl status postgresql");
+	assert_int_equal(gp_pg_copy(pg, "SELECT 1", &err), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -461,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_not_postgres),
 		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_statements),
+		cmocka_unit_test(test_copy_in),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_quoting),
 		cmocka_unit_test(test_last_words),

@@ -114,6 +114,37 @@ static void test_must(void **state)
 	assert_int_equal(gp_proc_must(&(struct gp_proc){ .argv = SH("exit 1") }, NULL, NULL), -1);
 }
 
+/* stdout in pieces, from a file on stdin; 2 MiB of it, or until it is refused. */
+static int count(void *arg, const char *data, size_t len, struct gp_error *err)
+{
+	size_t *counted = arg;
+
+	(void)data;
+	*counted += len;
+	return *counted > 5000000 ? gp_fail(err, GP_E_REFUSED, "that is enough") : 0;
+}
+
+static void test_data(void **state)
+{
+	FILE *file = tmpfile();
+	GP_AUTO_RESULT result = { 0 }, refused = { 0 };
+	struct gp_error err = { 0 };
+	size_t counted = 0;
+
+	(void)state;
+	assert_int_equal(ftruncate(fileno(file), 2 << 20), 0);
+	assert_int_equal(gp_proc_run(&(struct gp_proc){ .argv = GP_ARGV("cat"), .in_fd = fileno(file), .data = count, .arg = &counted }, &result,
+				 &err), 0);
+	assert_int_equal(result.status, 0);
+	assert_int_equal(counted, 2 << 20);
+	assert_int_equal(result.out.len, 0);
+	assert_int_equal(gp_proc_run(&(struct gp_proc){ .argv = SH("cat /dev/zero; sleep 60"), .data = count, .arg = &counted }, &refused, &err), -1);
+	assert_int_equal(err.kind, GP_E_REFUSED);
+	assert_string_equal(err.msg, "that is enough");
+	fclose(file);
+	assert_no_children();
+}
+
 struct seen {
 	struct gp_arena *arena;
 	struct gp_strv out, err;
@@ -578,6 +609,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_how_it_ends),
 		cmocka_unit_test(test_must),
+		cmocka_unit_test(test_data),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_tails),
 		cmocka_unit_test(test_input),

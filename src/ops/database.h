@@ -1,0 +1,78 @@
+/*
+ * A dump becomes the site's database without the live one being touched until it is proven: checked whole, loaded into a database of its
+ * own, put in its place by two renames in one transaction. The former one is kept, closed, so that it can be put back.
+ *
+ * The dump is loaded by a role that is made for it, owns the new database and has no other right: a dump may say DROP DATABASE, and the
+ * site's own role may do that. No psql: nothing but the server reads it, so \! and \connect in it do nothing (they are refused).
+ * Killed at any moment, the live name is that of one whole database, the former or the new one; gp_database_settle clears the rest away.
+ */
+#ifndef GP_OPS_DATABASE_H
+#define GP_OPS_DATABASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct gp_account;
+struct gp_ctx;
+struct gp_error;
+struct gp_site;
+
+struct gp_database {
+	struct gp_ctx *ctx;
+	const char *name, *host;
+	int port;
+	const char *base; /* what the names of its companions begin with: name, or a piece of it with a digest where name is long */
+};
+
+/* The site's database. One on another host is refused. */
+int gp_database_of(struct gp_ctx *ctx, const struct gp_site *site, struct gp_database *ret, struct gp_error *err);
+
+struct gp_dump_file {
+	const char *path;
+	int fd;             /* -1: none */
+	uint64_t sql_bytes; /* unpacked */
+};
+void gp_dump_close(struct gp_dump_file *dump);
+#define GP_AUTO_DUMP __attribute__((cleanup(gp_dump_close))) struct gp_dump_file
+
+/*
+ * Open a dump (plain SQL, gzipped or not), as the user whose folder it lies in, and read it to its end: gzip's checksums, pg_dump's closing
+ * line, and room for it on the server's disk.
+ */
+int gp_dump_open(const struct gp_database *db, const char *path, const struct gp_account *as, struct gp_dump_file *ret, struct gp_error *err);
+
+/* Load it into a new database, BASE_gp_new_STAMP, that is like the live one in owner, rights, settings, encoding and locale. On failure
+ * nothing is left of it. */
+int gp_database_load(const struct gp_database *db, const struct gp_dump_file *dump, const char **ret_new, struct gp_error *err);
+
+/* Put `in` in the place of the live one, which is kept as *ret_old, BASE_gp_old_STAMP, and takes no connections. *ret_ms: how long the site
+ * was without. On failure everything is as it was. */
+int gp_database_swap(const struct gp_database *db, const char *in, const char **ret_old, int64_t *ret_ms, struct gp_error *err);
+
+/* All of that: settle, open, load, swap. */
+struct gp_restored {
+	const char *old;            /* the former one's name now */
+	int64_t load_ms, swap_ms;
+};
+int gp_database_restore(const struct gp_database *db, const char *path, const struct gp_account *as, struct gp_restored *ret,
+	struct gp_error *err);
+
+/* Put a kept one back; the one that was live is kept in turn. old NULL: the newest that is kept. */
+int gp_database_undo(const struct gp_database *db, const char *old, struct gp_restored *ret, struct gp_error *err);
+
+/* The kept ones, oldest first. */
+int gp_database_kept(const struct gp_database *db, struct gp_strv *ret, struct gp_error *err);
+/* Those that were loaded and wait to take the live one's place. */
+int gp_database_waiting(const struct gp_database *db, struct gp_strv *ret, struct gp_error *err);
+/* Drop a kept one. */
+int gp_database_drop(const struct gp_database *db, const char *old, struct gp_error *err);
+
+/*
+ * What a run that was killed has left: half-loaded databases and their roles go, a live name that is missing comes back from the newest
+ * kept one, one that is closed is opened. Each is told as a note. With the site's lock held, so that none of it is somebody's at work.
+ */
+int gp_database_settle(const struct gp_database *db, struct gp_error *err);
+
+#endif
