@@ -123,12 +123,12 @@ static int check_room(struct gp_deploy *d, struct gp_error *err)
 	if (!text || !gp_parse_int(text, 0, INT64_MAX, &size))
 		return gp_fail(err, GP_E_FAILED, "there is no database %s", d->site.database.name);
 	need = (uint64_t)size / 2 + ROOM_LEAST;
-	GP_TRY(gp_fs_free(d->paths.root, &bytes, &inodes, err));
+	GP_TRY(gp_fs_free(d->paths.backups, &bytes, &inodes, err));
 	if (bytes >= need)
 		return 0;
-	gp_fail(err, GP_E_FAILED, "%s has %llu MiB free, and a dump of the database may need %llu", d->paths.root,
+	gp_fail(err, GP_E_FAILED, "%s has %llu MiB free, and a dump of the database may need %llu", d->paths.backups,
 		(unsigned long long)(bytes >> 20), (unsigned long long)(need >> 20));
-	return gp_hint(err, "old dumps lie in %s; see `df -h %s`", d->paths.backups, d->paths.root);
+	return gp_hint(err, "old dumps lie in %s; see `df -h %s`", d->paths.backups, d->paths.backups);
 }
 
 /* The folder, by no link: the deploy user owns it, and the folder that it lies in. */
@@ -182,8 +182,8 @@ int gp_deploy_backup(struct gp_deploy *d, struct gp_error *err)
 	GP_AUTO_FD folder = -1;
 
 	GP_TRY(check_database(d, err));
-	GP_TRY(check_room(d, err));
 	GP_TRY(open_backups(d, &folder, err));
+	GP_TRY(check_room(d, err));
 	GP_TRY_TO(err, dump(d, folder, name, err), "dump database %s", d->site.database.name);
 	d->backup = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.backups, name);
 	gp_tell_note(d->ctx, "%s", d->backup);
