@@ -90,6 +90,8 @@ const char *gp_deploy_without_backup(const struct gp_deploy *d)
 
 	if (gp_deploy_without_migrate(d))
 		return "nothing to migrate";
+	if (d->django && !d->django->applied.n)
+		return "nothing is in the database yet";
 	if (!d->site.backup_before_migrate)
 		return "backup_before_migrate: false";
 	return gp_site_database_is_local(&d->site) && (!host || is_local(host)) ? NULL : "the database is on another host";
