@@ -15,7 +15,7 @@
 #include "sys/redis.h"
 #include "sys/unit.h"
 
-enum { ASK_TIMEOUT_MS = 3000, RESTART_TIMEOUT_MS = 60000, REWRITE_TIMEOUT_MS = 120000, REWRITE_POLL_MS = 50 };
+enum { ASK_TIMEOUT_MS = 3000, RESTART_TIMEOUT_MS = 60000, REWRITE_TIMEOUT_MS = 120000, REWRITE_POLL_MS = 10 };
 
 static const char redis_unit[] = "redis-server.service", here[] = "127.0.0.1";
 
