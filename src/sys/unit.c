@@ -313,6 +313,9 @@ int gp_unit_run(struct gp_bus *bus, const char *unit, enum gp_unit_verb verb, in
 	struct job_wait wait = { 0 };
 	int rc;
 
+	/* What nobody is known to want is forgotten as soon as it does not run: that a Condition kept it off, for one. */
+	if (bus->stale)
+		GP_TRY(gp_unit_daemon_reload(bus, err));
 	GP_TRY(subscribe(bus, err));
 	rc = sd_bus_match_signal(bus->bus, &slot, SYSTEMD, MANAGER_PATH, MANAGER, "JobRemoved", on_job_removed, &wait);
 	if (rc < 0)
@@ -355,7 +358,7 @@ static int unit_file_call(struct gp_bus *bus, const char *unit, enum file_verb v
 		rc = sd_bus_call(bus->bus, m, CALL_TIMEOUT_US, &e, &reply);
 	if (rc < 0)
 		return bus_fail(err, rc, &e, verbs[verb].words, unit);
-	/* A reload takes 0.15 s: one for all, once the connection closes. Until then a unit's own job and state are what they should be. */
+	/* A reload takes 0.15 s: one for all, before the next job or when the connection closes. */
 	bus->stale = true;
 	return 0;
 }

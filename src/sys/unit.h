@@ -41,7 +41,7 @@ enum gp_unit_verb { GP_UNIT_START, GP_UNIT_STOP, GP_UNIT_RESTART, GP_UNIT_RELOAD
 int gp_unit_run(struct gp_bus *bus, const char *unit, enum gp_unit_verb verb, int64_t timeout_ms, struct gp_error *err);
 
 /* Enable or disable for the next boot; enable also unmasks nothing: a masked unit is an error that says so. systemd reads the links when it is
- * next told to reload, which gp_bus_close does if nobody else has. */
+ * next told to reload, which gp_unit_run and gp_bus_close do if nobody else has. */
 int gp_unit_enable(struct gp_bus *bus, const char *unit, struct gp_error *err);
 /* Take away a mask, the one until the next boot too. */
 int gp_unit_unmask(struct gp_bus *bus, const char *unit, struct gp_error *err);
