@@ -41,7 +41,7 @@ _goldpath() {
 
     case $command in
     init) operand=new options="--domain --repo --project --ref --tls --celery --site-slug" ;;
-    plan) operand=site options="--site-slug" ;;
+    plan) operand=site options="--ref --site-slug" ;;
     provision) operand=site options="--yes --dry-run --deploy-user --install-packages --site-slug" ;;
     deploy) operand=site options="--ref --domain --no-restart --resume --site-slug" ;;
     rollback) operand=site options="--to --plan --code-only --migrate-back --restore-db --site-slug" ;;

@@ -74,6 +74,15 @@ int gp_deploy_prepare(struct gp_deploy *d, struct gp_error *err)
 	return gp_release_record_update(d, err);
 }
 
+int gp_deploy_look(struct gp_deploy *d, struct gp_error *err)
+{
+	struct gp_django *django = gp_alloc(d->ctx->arena, sizeof(*django));
+
+	GP_TRY(gp_django_look(d, django, err));
+	d->django = django;
+	return 0;
+}
+
 static bool is_local(const char *host)
 {
 	return gp_starts_with(host, "127.") || gp_streq(host, "localhost") || gp_streq(host, "::1") || *host == '/';

@@ -8,6 +8,7 @@
 #define GP_OPS_SLOT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct gp_ctx;
 struct gp_deploy;
@@ -33,6 +34,9 @@ int gp_slot_assign(struct gp_deploy *d, const struct gp_slot *slot, const char *
 const char *gp_slot_runs(struct gp_deploy *d, const struct gp_slot *slot);
 /* The same of any unit of the site's. */
 const char *gp_slot_unit_runs(struct gp_deploy *d, const char *unit);
+
+/* The memory that the gunicorn takes which visitors are led to, in bytes; 0 where none runs or it cannot be told. */
+uint64_t gp_slot_memory(struct gp_deploy *d);
 
 /* Restart a unit. On failure the error has the last lines of its journal. */
 int gp_slot_restart(struct gp_deploy *d, const char *unit, struct gp_error *err);

@@ -50,7 +50,7 @@ static void undo(struct gp_deploy *d, const struct gp_steps *steps, int index, s
 	gp_rollback_undo(d);
 	if (index >= index_of(steps, GP_STEP_START))
 		gp_deploy_back(d);
-	if (steps == &gp_deploy_steps && gp_deploy_remove_release(d, d->release, &why) < 0)
+	if (!d->rollback && gp_deploy_remove_release(d, d->release, &why) < 0)
 		gp_tell_warn(d->ctx, "%s", why.msg);
 	if (gp_deploy_serves(d, &words)) {
 		if (err->kind == GP_E_FAILED)
@@ -90,11 +90,13 @@ int gp_steps_walk(struct gp_deploy *d, const struct gp_steps *steps, const char 
 		if (run_step(d, steps, i, err) == 0)
 			continue;
 		undo(d, steps, i, err);
-		write_history(d, "failed", &steps->v[i], err, gp_mono_ms() - start);
+		if (!steps->trial)
+			write_history(d, "failed", &steps->v[i], err, gp_mono_ms() - start);
 		gp_journal_note(d->ctx, &d->paths, "end", steps->v[i].name, d->release, NULL);
 		return -1;
 	}
-	write_history(d, "ok", NULL, NULL, gp_mono_ms() - start);
+	if (!steps->trial)
+		write_history(d, "ok", NULL, NULL, gp_mono_ms() - start);
 	return gp_journal_note(d->ctx, &d->paths, "end", NULL, d->release, err);
 }
 
