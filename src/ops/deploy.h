@@ -51,6 +51,7 @@ struct gp_deploy {
 	const char *backup;         /* the dump made before migrating, or NULL */
 	const struct gp_strv *applied_after; /* the migrations in the database after `migrate`; NULL: not asked */
 	struct gp_health health;    /* what the new release said of itself */
+	bool unwell;                /* so is what serves: a release that says of itself that it is unhealthy will do */
 	const char *sitemap;        /* what the sitemap answered, for people */
 };
 

@@ -50,20 +50,39 @@ bool gp_deploy_serves(struct gp_deploy *d, const char **ret_words)
 	return health.status > GP_HEALTH_NO_ANSWER;
 }
 
-/* As long as the old release was not stopped, this is one rename. Where it was, it is started and proven first, while the new one serves. */
+/* What says that it is the site's release, for units and for people. Where it does say so nothing is written: the disk may be full. */
+static int name_previous(struct gp_deploy *d, struct gp_error *err)
+{
+	const struct gp_slot stable = gp_slot_stable(&d->paths);
+	const char *assigned = gp_slot_assigned(d->ctx, &stable), *app = gp_fs_readlink(d->ctx->arena, d->paths.app);
+
+	if (!assigned || !gp_streq(assigned, d->previous))
+		GP_TRY(gp_slot_assign(d, &stable, d->previous, err));
+	if (app && gp_streq(app, gp_sprintf(d->ctx->arena, "releases/%s", d->previous)))
+		return 0;
+	return gp_deploy_link(d, d->previous, err);
+}
+
+/* As long as the old release was not stopped, this is one rename, and the first thing done. Where it was, it is started and proven first,
+ * while the new one serves. It was live: how well it is now is no reason to leave visitors with the other one. */
 static int to_previous(struct gp_deploy *d, struct gp_error *err)
 {
 	const struct gp_slot stable = gp_slot_stable(&d->paths);
+	const bool runs = gp_streq(gp_slot_runs(d, &stable), d->previous);
+	struct gp_error why = { 0 };
 	struct gp_health health;
 
-	GP_TRY(gp_statics_publish(d, d->previous, err));
-	GP_TRY(gp_slot_assign(d, &stable, d->previous, err));
-	GP_TRY(gp_deploy_link(d, d->previous, err));
-	if (!gp_streq(gp_slot_runs(d, &stable), d->previous)) {
+	d->unwell = true;
+	if (runs)
+		GP_TRY(gp_slot_route(d, &stable, err));
+	if (gp_statics_publish(d, d->previous, &why) < 0)
+		gp_tell_warn(d->ctx, "%s", why.msg);
+	GP_TRY(name_previous(d, err));
+	if (!runs) {
 		GP_TRY(gp_slot_restart(d, stable.unit, err));
 		GP_TRY(gp_slot_wait(d, &stable, d->previous, &health, err));
+		GP_TRY(gp_slot_route(d, &stable, err));
 	}
-	GP_TRY(gp_slot_route(d, &stable, err));
 	GP_TRY(gp_deploy_end_next(d, err));
 	return d->site.celery.enabled ? gp_deploy_celery_on(d, d->previous, err) : 0;
 }
@@ -107,11 +126,12 @@ static struct gp_strv others(struct gp_deploy *d, const char *but)
 
 int gp_deploy_remove_release(struct gp_deploy *d, const char *id, struct gp_error *err)
 {
-	const char *live = gp_releases_live(d->ctx, &d->paths);
+	const char *live = gp_releases_live(d->ctx, &d->paths), *serving = gp_deploy_serving(d);
 	struct gp_strv stay = others(d, id ? id : "");
 	GP_AUTO_IDENTITY was = { 0 };
 
-	if (!on_disk(d, id) || (live && gp_streq(live, id)))
+	/* One that could not be left serves on. */
+	if (!on_disk(d, id) || (live && gp_streq(live, id)) || (serving && gp_streq(serving, id)))
 		return 0;
 	GP_TRY(gp_statics_withdraw(d, id, &stay, err));
 	GP_TRY(gp_account_assume(&d->account, &was, err));

@@ -84,12 +84,12 @@ static void ask_sitemap(struct gp_deploy *d)
 /* As a visitor: https, through Caddy, by name; and it is the new release that answers, where it says which one it is. */
 int gp_deploy_smoke(struct gp_deploy *d, struct gp_error *err)
 {
-	int64_t wait = d->previous ? SMOKE_WAIT_MS : SMOKE_FIRST_WAIT_MS, deadline = gp_mono_ms() + wait;
+	int64_t wait = d->previous ? SMOKE_WAIT_MS : SMOKE_FIRST_WAIT_MS, begun = gp_mono_ms(), deadline = begun + wait;
 	struct gp_health health;
 
 	for (;;) {
 		health = gp_health_ask(d->ctx, &d->site, d->domain, NULL, probe_timeout(deadline));
-		if (health.status >= GP_HEALTH_DEGRADED && (!*health.release || gp_streq(health.release, d->release)))
+		if (gp_slot_well_enough(d, &health, gp_mono_ms() - begun) && (!*health.release || gp_streq(health.release, d->release)))
 			break;
 		if (health.status >= GP_HEALTH_DEGRADED)
 			health.why = gp_sprintf(d->ctx->arena, "release '%.80s' answers", health.release);

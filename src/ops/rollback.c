@@ -17,7 +17,7 @@
 #include "sys/lock.h"
 #include "sys/pg.h"
 
-enum { NAMED = 8 };
+enum { NAMED = 8, PROBE_TIMEOUT_MS = 5000 };
 
 /* In the journal. */
 static const char *const hows[] = {
@@ -164,9 +164,41 @@ static int refuse(struct gp_deploy *d, const struct gp_rollback *r, struct gp_er
 		r->dump ? ", --restore-db goes back to the database of before: " : "", r->dump ? r->dump : "");
 }
 
+/* Asked of the newer code while nothing is touched: once the older release is live, it would be too late to find out. */
+static int check_back(struct gp_deploy *d, const struct gp_rollback *r, struct gp_error *err)
+{
+	struct gp_deploy newer = *d;
+	struct gp_django would;
+
+	if (r->how != GP_ROLLBACK_MIGRATE_BACK || !r->ahead.n)
+		return 0;
+	GP_TRY(gp_deploy_at(&newer, r->from, err));
+	GP_TRY(gp_django_plan_back(&newer, &r->keep, &would, err));
+	for (size_t i = 0; i < r->ahead.n; i++) {
+		if (gp_strv_has(&would.known, r->ahead.v[i]))
+			continue;
+		/* A deploy that failed half-way leaves such. */
+		gp_fail(err, GP_E_REFUSED, "%s is in the database, and %s does not know it either: it cannot take it back", r->ahead.v[i], r->from);
+		return gp_hint(err, "--code-only%s", r->dump ? " and --restore-db remain" : " remains");
+	}
+	return 0;
+}
+
+/* A Redis that is down makes every release unhealthy: then the older one need only be as well as what serves. */
+static void see_how_well(struct gp_deploy *d)
+{
+	struct gp_health now = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, PROBE_TIMEOUT_MS);
+
+	d->unwell = now.status == GP_HEALTH_UNHEALTHY;
+	if (d->unwell)
+		gp_tell_warn(d->ctx, "%s itself is unhealthy: %s: %s need not be better", d->rollback->from ? d->rollback->from : d->site.slug,
+			*now.why ? now.why : "it does not say why", d->rollback->to);
+}
+
 /* What serves could still be asked for, and nothing is built: much less has to be well than for a deploy. */
 static int preflight(struct gp_deploy *d, struct gp_error *err)
 {
+	see_how_well(d);
 	return gp_deploy_check_env(d, err);
 }
 
@@ -308,6 +340,7 @@ int gp_rollback_resume(struct gp_deploy *d, const struct gp_unfinished *u, struc
 		if (hows[i] && gp_streq(u->how, hows[i]))
 			r->how = (enum gp_rollback_how)i;
 	d->rollback = r;
+	see_how_well(d);
 	GP_TRY(gp_deploy_at(d, u->release, err));
 	GP_TRY(recorded = gp_release_record_read(d->ctx, &d->paths, u->release, &record, err));
 	if (!recorded || r->how != GP_ROLLBACK_MIGRATE_BACK)
@@ -337,6 +370,7 @@ int gp_rollback_run(struct gp_ctx *ctx, const struct gp_rollback_request *reques
 	if (r->from && gp_streq(r->from, r->to))
 		return 0;
 	GP_TRY(refuse(d, r, err));
+	GP_TRY(check_back(d, r, err));
 	GP_TRY(gp_journal_begin(ctx, &d->paths, &(struct gp_unfinished){ .what = "rollback", .ref = r->to, .release = r->to, .previous = r->from,
 		.how = hows[r->how] }, err));
 	result = gp_steps_walk(d, &gp_rollback_steps, NULL, &lock, err);

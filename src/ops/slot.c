@@ -20,6 +20,7 @@
 
 enum {
 	JOB_TIMEOUT_MS = 150000,
+	UNWELL_AFTER_MS = 5000, /* until then it may still become better */
 	PROBE_TIMEOUT_MS = 5000,
 	PROBE_LEAST_MS = 1000,
 	PROBE_EVERY_MS = 50,
@@ -207,9 +208,14 @@ static int64_t probe_timeout(int64_t deadline)
 	return left > PROBE_TIMEOUT_MS ? PROBE_TIMEOUT_MS : left < PROBE_LEAST_MS ? PROBE_LEAST_MS : left;
 }
 
+bool gp_slot_well_enough(const struct gp_deploy *d, const struct gp_health *health, int64_t waited_ms)
+{
+	return health->status >= GP_HEALTH_DEGRADED || (d->unwell && health->status == GP_HEALTH_UNHEALTHY && waited_ms >= UNWELL_AFTER_MS);
+}
+
 int gp_slot_wait(struct gp_deploy *d, const struct gp_slot *slot, const char *release, struct gp_health *ret, struct gp_error *err)
 {
-	int64_t wait = d->site.health.wait * 1000, deadline = gp_mono_ms() + wait;
+	int64_t wait = d->site.health.wait * 1000, begun = gp_mono_ms(), deadline = begun + wait;
 	uint64_t since = (uint64_t)(gp_now() - 5) * 1000000;
 	pid_t pid = 0;
 
@@ -219,7 +225,7 @@ int gp_slot_wait(struct gp_deploy *d, const struct gp_slot *slot, const char *re
 		*ret = gp_health_ask(d->ctx, &d->site, d->site.domain, slot->socket, probe_timeout(deadline));
 		GP_TRY(still_running(d, slot->unit, &pid, since, err));
 		says = *ret->release ? ret->release : release_of_process(d, pid);
-		if (ret->status >= GP_HEALTH_DEGRADED && gp_streq(says, release))
+		if (gp_slot_well_enough(d, ret, gp_mono_ms() - begun) && gp_streq(says, release))
 			return 0;
 		if (ret->status >= GP_HEALTH_DEGRADED)
 			ret->why = gp_sprintf(d->ctx->arena, "release '%.80s' answers", says);
