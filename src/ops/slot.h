@@ -43,10 +43,10 @@ int gp_slot_restart(struct gp_deploy *d, const char *unit, struct gp_error *err)
 /* Stop a unit; one that does not run is fine. */
 int gp_slot_stop(struct gp_deploy *d, const char *unit, struct gp_error *err);
 
+/* Ok or degraded; where what serves is unhealthy too (d->unwell), unhealthy for some seconds. */
+bool gp_slot_well_enough(const struct gp_deploy *d, const struct gp_health *health, int64_t waited_ms);
 /* Until the slot answers on its own socket that it is well *and* of that release: health.wait seconds at most. A site without the JSON is
  * known by the process behind its socket. */
-/* What it waits for: ok or degraded; where what serves is unhealthy too (d->unwell), unhealthy for some seconds. */
-bool gp_slot_well_enough(const struct gp_deploy *d, const struct gp_health *health, int64_t waited_ms);
 int gp_slot_wait(struct gp_deploy *d, const struct gp_slot *slot, const char *release, struct gp_health *ret, struct gp_error *err);
 
 /* Does the link lead to it? */
