@@ -105,7 +105,7 @@ int gp_deploy_return(struct gp_deploy *d, struct gp_error *err);
 /* What they share with the way back: the links for people; Celery on a release, if it is not yet; the helper unit's end. */
 int gp_deploy_link(struct gp_deploy *d, const char *release, struct gp_error *err);
 int gp_deploy_celery_on(struct gp_deploy *d, const char *release, struct gp_error *err);
-int gp_deploy_end_next(struct gp_deploy *d, struct gp_error *err);
+void gp_deploy_end_next(struct gp_deploy *d);
 /* prune.c */
 int gp_deploy_prune(struct gp_deploy *d, struct gp_error *err);
 /* Where less is free: venvs that no release uses go, and then the oldest releases, until there is room or only what is needed is left.

@@ -156,10 +156,12 @@ int gp_deploy_drain(struct gp_deploy *d, struct gp_error *err)
 {
 	const struct gp_slot stable = gp_slot_stable(&d->paths);
 
+	(void)err;
 	/* Cut off after the visitors came back to it, this deploy has nobody to wait for. */
 	if (gp_slot_is_routed(d, &stable) || gp_streq(gp_slot_runs(d, &stable), d->release))
 		return 0;
-	return gp_slot_drain(d, &stable, err);
+	gp_slot_drain(d, &stable);
+	return 0;
 }
 
 int gp_deploy_restart(struct gp_deploy *d, struct gp_error *err)
@@ -177,17 +179,19 @@ int gp_deploy_return(struct gp_deploy *d, struct gp_error *err)
 	const struct gp_slot stable = gp_slot_stable(&d->paths);
 
 	GP_TRY(gp_slot_route(d, &stable, err));
-	GP_TRY(gp_deploy_end_next(d, err));
+	gp_deploy_end_next(d);
 	if (d->health.status == GP_HEALTH_DEGRADED)
 		gp_tell_warn(d->ctx, "the site is degraded: %s", *d->health.why ? d->health.why : "it does not say why");
 	return 0;
 }
 
-int gp_deploy_end_next(struct gp_deploy *d, struct gp_error *err)
+/* Nobody is led to it any more: that it does not end is no reason to undo anything. */
+void gp_deploy_end_next(struct gp_deploy *d)
 {
 	const struct gp_slot next = gp_slot_next(&d->paths);
+	struct gp_error why = { 0 };
 
-	GP_TRY(gp_slot_drain(d, &next, err));
-	GP_TRY(gp_slot_stop(d, next.unit, err));
-	return gp_fs_remove(next.env, err);
+	gp_slot_drain(d, &next);
+	if (gp_slot_stop(d, next.unit, &why) < 0 || gp_fs_remove(next.env, &why) < 0)
+		gp_tell_warn(d->ctx, "%s", why.msg);
 }

@@ -251,7 +251,7 @@ int gp_slot_route(struct gp_deploy *d, const struct gp_slot *slot, struct gp_err
 }
 
 /* Nobody, seen twice: a connection that was on its way when the link was renamed has arrived by the second time. */
-int gp_slot_drain(struct gp_deploy *d, const struct gp_slot *slot, struct gp_error *err)
+static int wait_until_idle(struct gp_deploy *d, const struct gp_slot *slot, struct gp_error *err)
 {
 	int64_t start = gp_mono_ms(), deadline = start + d->site.gunicorn.drain * 1000;
 	struct gp_unix_listener listener;
@@ -271,4 +271,12 @@ int gp_slot_drain(struct gp_deploy *d, const struct gp_slot *slot, struct gp_err
 			poll(NULL, 0, DRAIN_EVERY_MS); /* the kernel tells nobody when somebody else's connection ends */
 	}
 	return 0;
+}
+
+void gp_slot_drain(struct gp_deploy *d, const struct gp_slot *slot)
+{
+	struct gp_error why = { 0 };
+
+	if (wait_until_idle(d, slot, &why) < 0)
+		gp_tell_warn(d->ctx, "nobody can say whether %s still answers somebody: %s", slot->unit, why.msg);
 }

@@ -54,8 +54,8 @@ bool gp_slot_is_routed(struct gp_deploy *d, const struct gp_slot *slot);
 /* Lead visitors to it: one rename. */
 int gp_slot_route(struct gp_deploy *d, const struct gp_slot *slot, struct gp_error *err);
 
-/* Wait until nobody is queued at the slot's socket or connected to it, gunicorn.drain seconds at most; told of when that was not enough. The
- * link must lead elsewhere by then. */
-int gp_slot_drain(struct gp_deploy *d, const struct gp_slot *slot, struct gp_error *err);
+/* Wait until nobody is queued at the slot's socket or connected to it, gunicorn.drain seconds at most; told of when that was not enough, or
+ * cannot be known: gunicorn then finishes what it has begun when it is stopped. The link must lead elsewhere by then. */
+void gp_slot_drain(struct gp_deploy *d, const struct gp_slot *slot);
 
 #endif
