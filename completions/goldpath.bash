@@ -15,6 +15,11 @@ _goldpath_refs() {
     git -c safe.directory='*' --git-dir "/srv/sum/$1/repo.git" for-each-ref --format='%(refname:short)' refs/heads refs/tags 2>/dev/null
 }
 
+# The releases of a site, where they may be read.
+_goldpath_releases() {
+    ls "/srv/sum/$1/releases" 2>/dev/null
+}
+
 _goldpath() {
     local commands="init plan provision deploy rollback releases remove lock version help"
     local common="--json --quiet --verbose --no-color --help"
@@ -36,7 +41,7 @@ _goldpath() {
 
     case $command in
     init) operand=new options="--domain --repo --project --ref --tls --celery --site-slug" ;;
-    plan) operand=site options="--site-slug" ;;
+    plan) operand=site options="--ref --site-slug" ;;
     provision) operand=site options="--yes --dry-run --deploy-user --install-packages --site-slug" ;;
     deploy) operand=site options="--ref --domain --no-restart --resume --site-slug" ;;
     rollback) operand=site options="--to --plan --code-only --migrate-back --restore-db --site-slug" ;;
@@ -57,7 +62,7 @@ _goldpath() {
     for ((i = first; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --site-slug) site=${COMP_WORDS[++i]-} ;;
-        --domain | --repo | --project | --ref | --tls | --deploy-user) ((++i)) ;;
+        --domain | --repo | --project | --ref | --to | --tls | --deploy-user) ((++i)) ;;
         -*) ;;
         "$verb") verb='' ;;
         *) site=${site:-${COMP_WORDS[i]}} ;;
@@ -74,6 +79,7 @@ _goldpath() {
     case $previous in
     --site-slug) [ "$operand" = new ] || words=$(_goldpath_sites) ;;
     --ref) words=$(_goldpath_refs "$site") ;;
+    --to) words=$(_goldpath_releases "$site") ;;
     --tls) words="auto internal off" ;;
     --deploy-user)
         mapfile -t COMPREPLY < <(compgen -u -- "$current")

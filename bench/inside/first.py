@@ -3,7 +3,8 @@
 The kernel is asked every few milliseconds which children goldpath has. Nothing is traced: apt and dpkg start thousands of processes,
 and each would be slower. What lives shorter than that is counted as goldpath's own time.
 
-Prints {"total", "apt", "itself": s, "programs": {name: s}}; the programs are those that goldpath itself started.
+Prints {"total", "apt", "itself": s, "programs": {name: s}}; the programs are those that goldpath itself started, and "itself" is the time in
+which none of them ran. Where two run beside each other, the sum is more than the total.
 """
 import collections
 import contextlib
@@ -31,8 +32,13 @@ def of_script(words):
     return words[1:] if len(words) > 1 and re.match(r"python3?$", os.path.basename(words[0])) and words[1].startswith("/usr/") else words
 
 
+def unnamed(words):
+    """Not asked yet, or asked too early: before exec a child is goldpath still, and within exec it has no command line at all."""
+    return not words or words[0].endswith("goldpath")
+
+
 def watch(pid, ended):
-    """Until ended(): when each child was seen first and last, and its last command line that was not goldpath's own."""
+    """Until ended(): when each child was seen first and last, and its first command line that was its own."""
     first, last, words = {}, {}, {}
     with open(f"/proc/{pid}/task/{pid}/children") as children:
         while not ended():
@@ -41,27 +47,36 @@ def watch(pid, ended):
             for child in children.read().split():
                 first.setdefault(child, now)
                 last[child] = now
-                if child not in words or words[child][0].endswith("goldpath"):
+                if unnamed(words.get(child)):
                     with contextlib.suppress(OSError), open(f"/proc/{child}/cmdline") as f:
-                        words[child] = f.read().split("\0")[:-1] or ["?"]
+                        words[child] = f.read().split("\0")[:-1] or words.get(child)
             time.sleep(INTERVAL_S)
     programs = collections.Counter()
     for child in first:
-        programs[title(of_script(words.get(child, ["?"])))] += last[child] - first[child]
-    return programs
+        programs[title(of_script(words.get(child) or ["?"]))] += last[child] - first[child]
+    return programs, covered((first[child], last[child]) for child in first)
+
+
+def covered(spans):
+    """How long there was at least one: some programs run beside others."""
+    total, until = 0, 0
+    for begin, end in sorted(spans):
+        total += max(0, end - max(begin, until))
+        until = max(until, end)
+    return total
 
 
 def main():
     with open("/root/story", "w+") as story:
         began = time.perf_counter()
         goldpath = subprocess.Popen(["goldpath", "provision", "--yes"], stdin=subprocess.DEVNULL, stdout=story, stderr=story)
-        programs = watch(goldpath.pid, lambda: goldpath.poll() is not None)
+        programs, busy = watch(goldpath.pid, lambda: goldpath.poll() is not None)
         total = time.perf_counter() - began
         if goldpath.returncode:
             story.seek(0)
             sys.exit(f"goldpath provision: exit {goldpath.returncode}\n{story.read()}")
     apt = sum(seconds for program, seconds in programs.items() if program.split()[0] in ("apt-get", "dpkg"))
-    json.dump({"total": total, "apt": apt, "itself": total - sum(programs.values()), "programs": dict(programs.most_common())}, sys.stdout)
+    json.dump({"total": total, "apt": apt, "itself": total - busy, "programs": dict(programs.most_common())}, sys.stdout)
 
 
 main()

@@ -312,6 +312,15 @@ def prepare(_run):
         ANSWER["applied"] = applied()
 
 
+def look(_run):
+    part("check --deploy")
+    check()
+    part("migrate --plan")
+    made = executor()
+    state(made)
+    plan_forwards(made)
+
+
 def migrate(run):
     """The very command, so that a site's own one is taken too."""
     part("migrate")
@@ -380,7 +389,7 @@ def back(_run):
 
 # ---------------------------------------------------------------- as manage.py does it
 
-DO = {"prepare": (prepare, ["check", "--deploy"]), "migrate": (migrate, ["migrate", "--noinput"]), "back_plan": (back_plan, ["migrate"]),
+DO = {"prepare": (prepare, ["check", "--deploy"]), "look": (look, ["check", "--deploy"]), "migrate": (migrate, ["migrate", "--noinput"]), "back_plan": (back_plan, ["migrate"]),
       "back": (back, ["migrate"])}
 
 

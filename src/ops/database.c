@@ -19,28 +19,44 @@ enum { BASE_MAX = 38, DIGEST = 8, PASSWORD = 32, SWAP_TRIES = 10, SWAP_EVERY_MS 
 
 #define GP_ARGS(...) ((const char *const[]){ __VA_ARGS__ })
 
+struct gp_database gp_database_named(struct gp_ctx *ctx, const char *name, const char *host, int port)
+{
+	struct gp_database db = { .ctx = ctx, .name = name, .host = host, .port = port, .base = name };
+
+	if (strlen(name) > BASE_MAX)
+		db.base = gp_sprintf(ctx->arena, "%.*s_%.*s", BASE_MAX - DIGEST - 1, name, DIGEST, gp_sha256(ctx->arena, name, strlen(name)));
+	return db;
+}
+
 int gp_database_of(struct gp_ctx *ctx, const struct gp_site *site, struct gp_database *ret, struct gp_error *err)
 {
-	const char *name = site->database.name, *digest = gp_sha256(ctx->arena, name, strlen(name));
-
 	if (!gp_site_database_is_local(site)) {
 		gp_fail(err, GP_E_REFUSED, "the database of %s is on another host, %s", site->slug, site->database.host);
 		return gp_hint(err, "load the dump there, by psql");
 	}
-	*ret = (struct gp_database){ .ctx = ctx, .name = name, .host = site->database.host, .port = (int)site->database.port, .base = name };
-	if (strlen(name) > BASE_MAX)
-		ret->base = gp_sprintf(ctx->arena, "%.*s_%.*s", BASE_MAX - DIGEST - 1, name, DIGEST, digest);
+	*ret = gp_database_named(ctx, site->database.name, site->database.host, (int)site->database.port);
 	return 0;
-}
-
-static const char *companion(const struct gp_database *db, const char *kind)
-{
-	return gp_sprintf(db->ctx->arena, "%s_gp_%s_%s", db->base, kind, gp_stamp(db->ctx->arena, gp_now()));
 }
 
 static int admin(const struct gp_database *db, struct gp_pg **ret, struct gp_error *err)
 {
 	return gp_ctx_admin(db->ctx, db->port, ret, err);
+}
+
+/* A name that nobody has. Two within a second get two seconds. */
+static int companion(const struct gp_database *db, const char *kind, const char **ret, struct gp_error *err)
+{
+	static const char sql[] = "select 1 from pg_database where datname = $1 union all select 1 from pg_roles where rolname = $1";
+	const char *name = NULL, *taken = "";
+	struct gp_pg *pg;
+
+	GP_TRY(admin(db, &pg, err));
+	for (int64_t when = gp_now(); taken; when++) {
+		name = gp_sprintf(db->ctx->arena, "%s_gp_%s_%s", db->base, kind, gp_stamp(db->ctx->arena, when));
+		GP_TRY(gp_pg_value(pg, db->ctx->arena, sql, GP_ARGS(name), 1, &taken, err));
+	}
+	*ret = name;
+	return 0;
 }
 
 /* Commands that the server itself has put together, names quoted by it: each cell of the answer is one. */
@@ -212,9 +228,10 @@ static int fill(const struct gp_database *db, const struct made *m, const struct
 
 int gp_database_load(const struct gp_database *db, const struct gp_dump_file *dump, const char **ret_new, struct gp_error *err)
 {
-	const struct made m = { .name = companion(db, "new"), .role = companion(db, "load"),
-		.password = gp_secret_new(db->ctx->arena, PASSWORD) };
+	struct made m = { .password = gp_secret_new(db->ctx->arena, PASSWORD) };
 
+	GP_TRY(companion(db, "new", &m.name, err));
+	GP_TRY(companion(db, "load", &m.role, err));
 	gp_secret_add(&db->ctx->secrets, m.password);
 	if (fill(db, &m, dump, err) < 0) {
 		struct gp_error why = { 0 };
@@ -244,10 +261,11 @@ static const char swap_sql[] =
 
 int gp_database_swap(const struct gp_database *db, const char *in, const char **ret_old, int64_t *ret_ms, struct gp_error *err)
 {
-	const char *out = companion(db, "old"), *commands;
+	const char *out, *commands;
 	struct gp_pg *pg;
 	int result = -1;
 
+	GP_TRY(companion(db, "old", &out, err));
 	GP_TRY(admin(db, &pg, err));
 	GP_TRY(gp_pg_value(pg, db->ctx->arena, swap_sql, GP_ARGS(db->name, in, out), 3, &commands, err));
 	for (int i = 0; i < SWAP_TRIES && result < 0; i++) {

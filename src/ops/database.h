@@ -29,6 +29,9 @@ struct gp_database {
 /* The site's database. One on another host is refused. */
 int gp_database_of(struct gp_ctx *ctx, const struct gp_site *site, struct gp_database *ret, struct gp_error *err);
 
+/* The same by name, on this host. */
+struct gp_database gp_database_named(struct gp_ctx *ctx, const char *name, const char *host, int port);
+
 struct gp_dump_file {
 	const char *path;
 	int fd;             /* -1: none */

@@ -110,6 +110,52 @@ int gp_deploy_at(struct gp_deploy *d, const char *release, struct gp_error *err)
 
 const struct gp_steps gp_deploy_steps = { "deploy", steps, sizeof(steps) / sizeof(steps[0]) };
 
+static int discard(struct gp_deploy *d, struct gp_error *err)
+{
+	GP_TRY(gp_deploy_remove_release(d, d->release, err));
+	return gp_release_record_remove(d->ctx, &d->paths, d->release, err);
+}
+
+static const struct gp_step plan_steps[] = {
+	{ "preflight", "look at Redis, Postgres, disk, memory and .env", gp_deploy_preflight, NULL },
+	{ "fetch", "fetch the repository", gp_deploy_fetch, NULL },
+	{ "checkout", "check out the release", gp_deploy_checkout, NULL },
+	{ "venv", "Python packages", gp_deploy_venv, NULL },
+	{ "build", "build commands", gp_deploy_build, without_build },
+	{ "look", "checks, and what would be migrated", gp_deploy_look, NULL },
+	{ "discard", "delete it again", discard, NULL },
+};
+
+const struct gp_steps gp_deploy_plan_steps = { "deploy", plan_steps, sizeof(plan_steps) / sizeof(plan_steps[0]), .trial = true };
+
+/* An unfinished deploy is finished or taken back by a deploy: a plan changes nothing. */
+static int refuse_unfinished(struct gp_deploy *d, struct gp_error *err)
+{
+	struct gp_unfinished u;
+
+	GP_TRY(gp_journal_read(d->ctx, &d->paths, &u, err));
+	if (!u.found)
+		return 0;
+	gp_fail(err, GP_E_REFUSED, "a %s of %s was cut off in step '%s'", u.what, d->site.slug, u.step);
+	return gp_hint(err, "`goldpath deploy %s --resume` finishes it or takes it back", d->site.slug);
+}
+
+int gp_deploy_plan(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *d, struct gp_error *err)
+{
+	GP_AUTO_LOCK lock = { .fd = -1 };
+	int result;
+
+	GP_TRY(gp_deploy_load(ctx, request, d, err));
+	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
+	GP_TRY(gp_confined_begin(d, err));
+	GP_TRY(refuse_unfinished(d, err));
+	d->previous = gp_deploy_serving(d);
+	GP_TRY(gp_journal_begin(ctx, &d->paths, &(struct gp_unfinished){ .what = "deploy", .ref = d->ref, .previous = d->previous }, err));
+	result = gp_steps_walk(d, &gp_deploy_plan_steps, NULL, &lock, err);
+	gp_confined_end(d);
+	return result;
+}
+
 int gp_deploy_resume(struct gp_ctx *ctx, const struct gp_deploy_request *request, const char **ret_words, struct gp_error *err)
 {
 	struct gp_deploy *d = gp_alloc(ctx->arena, sizeof(*d));

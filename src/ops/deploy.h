@@ -57,6 +57,8 @@ struct gp_deploy {
 
 /* Run the whole table. *ret tells how far it came and what the site says, after a failure too. */
 int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err);
+/* Build the release and ask it what a deploy would migrate, then delete it again. *ret: ref, sha, django. */
+int gp_deploy_plan(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err);
 /* Only finish, or take back, one that was cut off. *ret_words: what serves then (gp_deploy_serves). */
 int gp_deploy_resume(struct gp_ctx *ctx, const struct gp_deploy_request *request, const char **ret_words, struct gp_error *err);
 
@@ -69,7 +71,7 @@ int gp_deploy_check_env(struct gp_deploy *d, struct gp_error *err);
 /* Connect to the site's database as the site does, with what `.env` says. */
 int gp_deploy_login(struct gp_deploy *d, struct gp_pg **ret, struct gp_error *err);
 
-extern const struct gp_steps gp_deploy_steps;
+extern const struct gp_steps gp_deploy_steps, gp_deploy_plan_steps;
 
 /* The steps, by file. deploy_source.c */
 int gp_deploy_preflight(struct gp_deploy *d, struct gp_error *err);
@@ -83,6 +85,8 @@ int gp_deploy_compile(struct gp_deploy *d, struct gp_error *err);
 struct gp_strv gp_deploy_environment(struct gp_deploy *d, bool secrets);
 /* deploy_django.c */
 int gp_deploy_prepare(struct gp_deploy *d, struct gp_error *err);
+/* What would be migrated, and nothing done. */
+int gp_deploy_look(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_backup(struct gp_deploy *d, struct gp_error *err);
 int gp_deploy_migrate(struct gp_deploy *d, struct gp_error *err);
 /* Why there is none of these steps, or NULL. */

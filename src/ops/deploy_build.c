@@ -24,17 +24,31 @@ int gp_deploy_venv(struct gp_deploy *d, struct gp_error *err)
 	return gp_fs_relink(link, gp_sprintf(d->ctx->arena, "../../../venvs/%s", strrchr(d->venv_dir, '/') + 1), err);
 }
 
+static bool is_set(const struct gp_strv *env, size_t n, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(env->v[i], key, len) == 0 && env->v[i][len] == '=')
+			return true;
+	return false;
+}
+
+/* What goldpath says of the release counts, whatever `.env` says of it. */
 struct gp_strv gp_deploy_environment(struct gp_deploy *d, bool secrets)
 {
 	struct gp_arena *a = d->ctx->arena;
 	struct gp_strv env = gp_release_env(d);
+	size_t own;
 
 	gp_strv_add(a, &env, gp_sprintf(a, "PATH=%s/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", d->venv_dir));
 	gp_strv_add(a, &env, gp_sprintf(a, "VIRTUAL_ENV=%s", d->venv_dir));
 	gp_strv_add(a, &env, "PYTHONDONTWRITEBYTECODE=1");
 	gp_strv_add(a, &env, "PYTHONUNBUFFERED=1");
+	own = env.n;
 	for (size_t i = 0; secrets && i < d->env.n; i++)
-		gp_strv_add(a, &env, gp_sprintf(a, "%s=%s", d->env.pairs[i].key, d->env.pairs[i].value));
+		if (!is_set(&env, own, d->env.pairs[i].key))
+			gp_strv_add(a, &env, gp_sprintf(a, "%s=%s", d->env.pairs[i].key, d->env.pairs[i].value));
 	return env;
 }
 

@@ -74,6 +74,15 @@ int gp_deploy_prepare(struct gp_deploy *d, struct gp_error *err)
 	return gp_release_record_update(d, err);
 }
 
+int gp_deploy_look(struct gp_deploy *d, struct gp_error *err)
+{
+	struct gp_django *django = gp_alloc(d->ctx->arena, sizeof(*django));
+
+	GP_TRY(gp_django_look(d, django, err));
+	d->django = django;
+	return 0;
+}
+
 static bool is_local(const char *host)
 {
 	return gp_starts_with(host, "127.") || gp_streq(host, "localhost") || gp_streq(host, "::1") || *host == '/';
@@ -90,6 +99,8 @@ const char *gp_deploy_without_backup(const struct gp_deploy *d)
 
 	if (gp_deploy_without_migrate(d))
 		return "nothing to migrate";
+	if (d->django && !d->django->applied.n)
+		return "nothing is in the database yet";
 	if (!d->site.backup_before_migrate)
 		return "backup_before_migrate: false";
 	return gp_site_database_is_local(&d->site) && (!host || is_local(host)) ? NULL : "the database is on another host";
@@ -123,12 +134,12 @@ static int check_room(struct gp_deploy *d, struct gp_error *err)
 	if (!text || !gp_parse_int(text, 0, INT64_MAX, &size))
 		return gp_fail(err, GP_E_FAILED, "there is no database %s", d->site.database.name);
 	need = (uint64_t)size / 2 + ROOM_LEAST;
-	GP_TRY(gp_fs_free(d->paths.root, &bytes, &inodes, err));
+	GP_TRY(gp_fs_free(d->paths.backups, &bytes, &inodes, err));
 	if (bytes >= need)
 		return 0;
-	gp_fail(err, GP_E_FAILED, "%s has %llu MiB free, and a dump of the database may need %llu", d->paths.root,
+	gp_fail(err, GP_E_FAILED, "%s has %llu MiB free, and a dump of the database may need %llu", d->paths.backups,
 		(unsigned long long)(bytes >> 20), (unsigned long long)(need >> 20));
-	return gp_hint(err, "old dumps lie in %s; see `df -h %s`", d->paths.backups, d->paths.root);
+	return gp_hint(err, "old dumps lie in %s; see `df -h %s`", d->paths.backups, d->paths.backups);
 }
 
 /* The folder, by no link: the deploy user owns it, and the folder that it lies in. */
@@ -182,8 +193,8 @@ int gp_deploy_backup(struct gp_deploy *d, struct gp_error *err)
 	GP_AUTO_FD folder = -1;
 
 	GP_TRY(check_database(d, err));
-	GP_TRY(check_room(d, err));
 	GP_TRY(open_backups(d, &folder, err));
+	GP_TRY(check_room(d, err));
 	GP_TRY_TO(err, dump(d, folder, name, err), "dump database %s", d->site.database.name);
 	d->backup = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.backups, name);
 	gp_tell_note(d->ctx, "%s", d->backup);

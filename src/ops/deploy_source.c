@@ -10,10 +10,12 @@
 #include "base/error.h"
 #include "ops/deploy.h"
 #include "ops/releases.h"
+#include "ops/slot.h"
 #include "plan/types.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/git.h"
+#include "sys/memory.h"
 #include "sys/pg.h"
 #include "sys/redis.h"
 #include "sys/unit.h"
@@ -133,6 +135,20 @@ static int check_disk(struct gp_deploy *d, struct gp_error *err)
 	return gp_hint(err, "see `df -h %s` and `df -i %s`", d->paths.root, d->paths.root);
 }
 
+/* The new release runs beside the one that serves, which says how much that takes; Linux would make room by killing one of them. */
+static int check_memory(struct gp_deploy *d, struct gp_error *err)
+{
+	const uint64_t needed = gp_slot_memory(d);
+	uint64_t available;
+
+	GP_TRY(gp_memory_available(&available, err));
+	if (available >= needed || d->request->no_restart)
+		return 0;
+	gp_fail(err, GP_E_FAILED, "%llu MiB of memory are available, and the new release needs %llu beside the one that serves",
+		(unsigned long long)(available >> 20), (unsigned long long)(needed >> 20));
+	return gp_hint(err, "fewer `gunicorn.workers` in the site's file, or `swap` in host.yaml");
+}
+
 /* Redis first: with the cache gone every page of a Wagtail site is an error, and this is the one that is told soonest. */
 int gp_deploy_preflight(struct gp_deploy *d, struct gp_error *err)
 {
@@ -142,6 +158,7 @@ int gp_deploy_preflight(struct gp_deploy *d, struct gp_error *err)
 	GP_TRY(check_redis(d, err));
 	GP_TRY(check_postgres(d, err));
 	GP_TRY(check_disk(d, err));
+	GP_TRY(check_memory(d, err));
 	GP_TRY(gp_ctx_bus(d->ctx, &bus, err));
 	if (gp_now() < sane_clock) {
 		gp_fail(err, GP_E_FAILED, "this host's clock says %s", gp_rfc3339(d->ctx->arena, gp_now()));

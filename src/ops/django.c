@@ -131,6 +131,13 @@ int gp_django_prepare(struct gp_deploy *d, bool dangers, struct gp_django *ret, 
 	return ask(d, &(struct question){ .what = "prepare", .dangers = dangers, .needs = needs }, ret, err);
 }
 
+int gp_django_look(struct gp_deploy *d, struct gp_django *ret, struct gp_error *err)
+{
+	static const char *const needs[] = { "warnings", "known", "applied", "pending", NULL };
+
+	return ask(d, &(struct question){ .what = "look", .dangers = true, .needs = needs }, ret, err);
+}
+
 int gp_django_migrate(struct gp_deploy *d, struct gp_django *ret, struct gp_error *err)
 {
 	static const char *const needs[] = { "applied", NULL };

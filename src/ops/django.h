@@ -85,6 +85,8 @@ const char *gp_danger_words(struct gp_arena *arena, const struct gp_danger *dang
  * look at what pending migrations do. *ret is filled as far as it came.
  */
 int gp_django_prepare(struct gp_deploy *d, bool dangers, struct gp_django *ret, struct gp_error *err);
+/* The same without collectstatic and without migrating anything. */
+int gp_django_look(struct gp_deploy *d, struct gp_django *ret, struct gp_error *err);
 /* manage.py migrate --noinput. After a failure too ret->applied says what is applied now, if ret->applied_known. */
 int gp_django_migrate(struct gp_deploy *d, struct gp_django *ret, struct gp_error *err);
 

@@ -23,6 +23,7 @@ struct gp_remove_db {
 	int port;
 	bool local;
 	struct gp_strv databases, roles; /* those that other sites name */
+	struct gp_strv former; /* what restores have kept of it: they go with it */
 	/* What the server says; all of it nothing where the database is elsewhere. */
 	bool there, role_there, role_super;
 	const char *owner;     /* of the database */

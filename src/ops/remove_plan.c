@@ -193,6 +193,9 @@ static void add_database(struct gp_ctx *ctx, struct gp_plan *plan, const struct 
 
 	if (!db->name)
 		return;
+	for (size_t i = 0; i < db->former.n && r->drop_database; i++)
+		ADD(.type = &gp_absent_pg_database_type, .name = db->former.v[i],
+			.spec = SPEC(struct gp_absent_pg, .name = db->former.v[i], .dump = r->dump, .port = db->port));
 	if (r->drop_database)
 		ADD(.type = &gp_absent_pg_database_type, .name = db->name, .spec = database);
 	else if (db->there || !db->local)

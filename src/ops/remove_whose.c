@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/parse.h"
 #include "conf/site.h"
+#include "ops/database.h"
 #include "ops/remove.h"
 #include "plan/types.h"
 #include "sys/account.h"
@@ -128,17 +129,20 @@ static int find_claims(struct gp_ctx *ctx, const char *slug, struct gp_remove_db
 
 static int ask_server(struct gp_ctx *ctx, struct gp_remove_db *db, struct gp_error *err)
 {
-	/* pg_shdepend: what each database, and the cluster, holds of a role. The site's own database goes, with what is in it. */
+	/* pg_shdepend: what each database, and the cluster, holds of a role. The site's own database goes, with what is in it, and
+	 * so do those that a restore has put aside. */
 	static const char sql[] =
 		"select d.oid is not null, coalesce(o.rolname, ''), r.oid is not null, coalesce(r.rolsuper, false),"
 		" coalesce((select string_agg(distinct coalesce(h.datname, other.datname, 'the cluster'), ', ') from pg_shdepend s"
 		"  left join pg_database h on h.oid = s.dbid"
 		"  left join pg_database other on s.classid = 'pg_database'::regclass and other.oid = s.objid"
 		"  where s.refclassid = 'pg_authid'::regclass and s.refobjid = r.oid"
-		"  and coalesce(h.datname, other.datname, '') <> $1), '')"
+		"  and coalesce(h.datname, other.datname, '') <> $1 and (not starts_with(coalesce(h.datname, other.datname, ''), $3)"
+		"   or substr(coalesce(h.datname, other.datname), length($3) + 1) !~ '^[0-9]{8}T[0-9]{6}Z$')), '')"
 		" from (select 1) x left join pg_database d on d.datname = $1 left join pg_roles o on o.oid = d.datdba"
 		" left join pg_roles r on r.rolname = $2";
-	const char *const params[] = { db->name, db->user };
+	const struct gp_database database = gp_database_named(ctx, db->name, db->host, db->port);
+	const char *const params[] = { db->name, db->user, gp_sprintf(ctx->arena, "%s_gp_old_", database.base) };
 	struct gp_account postgres;
 	const char *const *cells;
 	size_t rows, columns;
@@ -149,13 +153,13 @@ static int ask_server(struct gp_ctx *ctx, struct gp_remove_db *db, struct gp_err
 	if (!installed)
 		return 0;
 	GP_TRY(gp_ctx_admin(ctx, db->port, &pg, err));
-	GP_TRY(gp_pg_rows(pg, ctx->arena, sql, params, 2, &cells, &rows, &columns, err));
+	GP_TRY(gp_pg_rows(pg, ctx->arena, sql, params, 3, &cells, &rows, &columns, err));
 	db->there = gp_streq(cells[0], "t");
 	db->owner = cells[1];
 	db->role_there = gp_streq(cells[2], "t");
 	db->role_super = gp_streq(cells[3], "t");
 	db->elsewhere = cells[4];
-	return 0;
+	return gp_database_kept(&database, &db->former, err);
 }
 
 int gp_remove_find_db(struct gp_ctx *ctx, const struct gp_paths *paths, const char *slug, struct gp_remove_db *ret,

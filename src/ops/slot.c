@@ -14,6 +14,7 @@
 #include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/journal.h"
+#include "sys/memory.h"
 #include "sys/unit.h"
 #include "sys/unix_diag.h"
 
@@ -111,6 +112,18 @@ const char *gp_slot_unit_runs(struct gp_deploy *d, const char *unit)
 const char *gp_slot_runs(struct gp_deploy *d, const struct gp_slot *slot)
 {
 	return gp_slot_unit_runs(d, slot->unit);
+}
+
+uint64_t gp_slot_memory(struct gp_deploy *d)
+{
+	const struct gp_slot next = gp_slot_next(&d->paths);
+	struct gp_unit_state state;
+	struct gp_bus *bus;
+
+	if (gp_ctx_bus(d->ctx, &bus, NULL) < 0 ||
+		gp_unit_state(bus, d->ctx->arena, gp_slot_is_routed(d, &next) ? next.unit : d->paths.gunicorn, &state, NULL) < 0 || !state.main_pid)
+		return 0;
+	return gp_memory_of_group(state.main_pid);
 }
 
 /* The last words of a unit since a moment, as the error's detail. */

@@ -35,6 +35,9 @@ const char *gp_slot_runs(struct gp_deploy *d, const struct gp_slot *slot);
 /* The same of any unit of the site's. */
 const char *gp_slot_unit_runs(struct gp_deploy *d, const char *unit);
 
+/* The memory that the gunicorn takes which visitors are led to, in bytes; 0 where none runs or it cannot be told. */
+uint64_t gp_slot_memory(struct gp_deploy *d);
+
 /* Restart a unit. On failure the error has the last lines of its journal. */
 int gp_slot_restart(struct gp_deploy *d, const char *unit, struct gp_error *err);
 /* Stop a unit; one that does not run is fine. */

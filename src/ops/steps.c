@@ -11,6 +11,28 @@
 #include "sys/ctx.h"
 #include "sys/lock.h"
 
+static int index_of(const struct gp_steps *steps, const char *name)
+{
+	for (int i = 0; i < steps->n; i++)
+		if (gp_streq(steps->v[i].name, name))
+			return i;
+	return steps->n;
+}
+
+/* Until the release is the site's, what cannot be written down is not done. From then on there is nothing better to go back to, and what is so
+ * can be asked: a full disk is told of, and the way goes on. */
+static int note(struct gp_deploy *d, const struct gp_steps *steps, int index, const char *what, struct gp_error *err)
+{
+	const char *step = index < steps->n ? steps->v[index].name : NULL;
+	struct gp_error why = { 0 };
+
+	if (index <= index_of(steps, GP_STEP_COMMIT))
+		return gp_journal_note(d->ctx, &d->paths, what, step, d->release, err);
+	if (gp_journal_note(d->ctx, &d->paths, what, step, d->release, &why) < 0)
+		gp_tell_warn(d->ctx, "%s", why.msg);
+	return 0;
+}
+
 static int run_step(struct gp_deploy *d, const struct gp_steps *steps, int index, struct gp_error *err)
 {
 	const struct gp_step *step = &steps->v[index];
@@ -23,22 +45,14 @@ static int run_step(struct gp_deploy *d, const struct gp_steps *steps, int index
 		gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_SKIPPED, .name = step->name, .text = skipped });
 		return 0;
 	}
-	GP_TRY(gp_journal_note(d->ctx, &d->paths, "begin", step->name, d->release, err));
+	GP_TRY(note(d, steps, index, "begin", err));
 	if (step->run(d, err) < 0) {
 		gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_FAILED, .name = step->name, .ms = gp_mono_ms() - start });
 		return -1;
 	}
-	GP_TRY(gp_journal_note(d->ctx, &d->paths, "done", step->name, d->release, err));
+	GP_TRY(note(d, steps, index, "done", err));
 	gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_DONE, .name = step->name, .ms = gp_mono_ms() - start });
 	return 0;
-}
-
-static int index_of(const struct gp_steps *steps, const char *name)
-{
-	for (int i = 0; i < steps->n; i++)
-		if (gp_streq(steps->v[i].name, name))
-			return i;
-	return steps->n;
 }
 
 /* After a failure: nothing half done stays, and the error says what serves now. */
@@ -50,8 +64,10 @@ static void undo(struct gp_deploy *d, const struct gp_steps *steps, int index, s
 	gp_rollback_undo(d);
 	if (index >= index_of(steps, GP_STEP_START))
 		gp_deploy_back(d);
-	if (steps == &gp_deploy_steps && gp_deploy_remove_release(d, d->release, &why) < 0)
+	if (!d->rollback && gp_deploy_remove_release(d, d->release, &why) < 0)
 		gp_tell_warn(d->ctx, "%s", why.msg);
+	if (steps->trial)
+		return (void)gp_context(err, "%s", steps->v[index].name);
 	if (gp_deploy_serves(d, &words)) {
 		if (err->kind == GP_E_FAILED)
 			err->kind = GP_E_DEPLOY;
@@ -90,12 +106,14 @@ int gp_steps_walk(struct gp_deploy *d, const struct gp_steps *steps, const char 
 		if (run_step(d, steps, i, err) == 0)
 			continue;
 		undo(d, steps, i, err);
-		write_history(d, "failed", &steps->v[i], err, gp_mono_ms() - start);
+		if (!steps->trial)
+			write_history(d, "failed", &steps->v[i], err, gp_mono_ms() - start);
 		gp_journal_note(d->ctx, &d->paths, "end", steps->v[i].name, d->release, NULL);
 		return -1;
 	}
-	write_history(d, "ok", NULL, NULL, gp_mono_ms() - start);
-	return gp_journal_note(d->ctx, &d->paths, "end", NULL, d->release, err);
+	if (!steps->trial)
+		write_history(d, "ok", NULL, NULL, gp_mono_ms() - start);
+	return note(d, steps, steps->n, "end", err);
 }
 
 const char *gp_steps_without_restart(const struct gp_deploy *d)

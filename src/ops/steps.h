@@ -5,6 +5,8 @@
 #ifndef GP_OPS_STEPS_H
 #define GP_OPS_STEPS_H
 
+#include <stdbool.h>
+
 struct gp_deploy;
 struct gp_error;
 struct gp_lock;
@@ -20,6 +22,7 @@ struct gp_steps {
 	const char *what; /* "deploy", "rollback": in the journal and the history */
 	const struct gp_step *v;
 	int n;
+	bool trial; /* nothing is kept of it: no history */
 };
 
 /* One that was cut off is finished from here on, since the release was proven by then; before that it is undone. */

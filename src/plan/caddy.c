@@ -66,7 +66,7 @@ static int ports_diff(struct gp_ctx *ctx, const struct gp_resource *resource, st
 
 	(void)changes;
 	GP_TRY(gp_ctx_bus(ctx, &bus, err));
-	GP_TRY(gp_unit_state(bus, ctx->arena, spec->unit, &state, err));
+	GP_TRY(gp_unit_glance(bus, ctx->arena, spec->unit, &state, err));
 	return gp_streq(state.active, "active") || gp_streq(state.active, "reloading") ? 0 : gp_ports_free(ctx, spec->tcp, spec->n, spec->unit, err);
 }
 

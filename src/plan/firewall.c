@@ -76,7 +76,12 @@ static int read_state(struct gp_ctx *ctx, struct state *ret, struct gp_error *er
 		GP_TRY(read_rules(ctx, "/etc/ufw/user6.rules", true, &state.v6, err));
 	state.loaded = state.enabled && gp_ufw_is_loaded(ctx, false) && (!state.ipv6 || gp_ufw_is_loaded(ctx, true));
 	GP_TRY(gp_ctx_bus(ctx, &bus, err));
-	GP_TRY(gp_unit_state(bus, ctx->arena, SERVICE, &unit, err));
+	GP_TRY(gp_unit_glance(bus, ctx->arena, SERVICE, &unit, err));
+	/* Where it is linked it is enabled; what else it may be takes systemd a look through all its folders. */
+	if (gp_streq(unit.load, "loaded") && gp_unit_is_linked(ctx->arena, SERVICE))
+		unit.file = "enabled";
+	else
+		GP_TRY(gp_unit_state(bus, ctx->arena, SERVICE, &unit, err));
 	if (gp_streq(unit.load, "masked")) {
 		gp_fail(err, GP_E_REFUSED, "%s is masked: somebody does not want the firewall at boot", SERVICE);
 		return gp_hint(err, "`systemctl unmask %s`, then this again; or `firewall: off` in host.yaml", SERVICE);

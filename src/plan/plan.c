@@ -134,6 +134,7 @@ struct walk {
 	const struct gp_plan *plan;
 	bool *changed;
 	bool *pending; /* a dry run: it, or what it comes after, has yet to be made */
+	bool *begun;
 	bool apply, applied;
 	const struct gp_changes *only;
 	struct gp_changes *all;
@@ -229,6 +230,15 @@ static int apply_one(struct gp_ctx *ctx, const struct gp_resource *r, struct gp_
 	return 0;
 }
 
+/* Before the first change. */
+static int will_change(struct gp_ctx *ctx, struct walk *w, struct gp_error *err)
+{
+	if (!w->applied)
+		GP_TRY(write_unfinished(ctx, err));
+	w->applied = true;
+	return 0;
+}
+
 static int visit(struct gp_ctx *ctx, struct walk *w, size_t at, struct gp_error *err)
 {
 	const struct gp_resource *r = &w->plan->v[at];
@@ -259,10 +269,38 @@ static int visit(struct gp_ctx *ctx, struct walk *w, size_t at, struct gp_error 
 	report(ctx, w, &found);
 	if (!w->changed[at] || !w->apply)
 		return 0;
-	if (!w->applied)
-		GP_TRY(write_unfinished(ctx, err));
-	w->applied = true;
+	GP_TRY(will_change(ctx, w, err));
 	return apply_one(ctx, r, err);
+}
+
+/* Is all there that it comes after, now that the walk has got so far? */
+static bool may_begin(const struct walk *w, size_t at, size_t so_far)
+{
+	const struct gp_resource *r = &w->plan->v[at];
+	size_t i;
+
+	for (size_t k = 0; k < GP_AFTER_MAX && r->after[k]; k++)
+		if (!find(w, so_far + 1, r->after[k], &i))
+			return false;
+	return true;
+}
+
+/* What is asked here is asked again in its turn, which is also when it is told: what cannot be read now does not begin early. */
+static int begin_others(struct gp_ctx *ctx, struct walk *w, size_t so_far, struct gp_error *err)
+{
+	for (size_t i = so_far + 1; i < w->plan->n; i++) {
+		const struct gp_resource *r = &w->plan->v[i];
+		struct gp_changes found = { 0 };
+
+		if (!r->type->begin || w->begun[i] || !may_begin(w, i, so_far))
+			continue;
+		w->begun[i] = true;
+		if (r->type->diff(ctx, r, &found, NULL) < 0 || gp_changes_count(&found) == 0 || check_agreed(w, &found, NULL) < 0)
+			continue;
+		GP_TRY(will_change(ctx, w, err));
+		r->type->begin(ctx, r);
+	}
+	return 0;
 }
 
 /* One resource; where it belongs to a group, its failure is the group's. */
@@ -292,10 +330,14 @@ int gp_plan_run(struct gp_ctx *ctx, const struct gp_plan *plan, bool apply, cons
 
 	w.changed = gp_alloc_array(ctx->arena, plan->n + 1, sizeof(*w.changed));
 	w.pending = gp_alloc_array(ctx->arena, plan->n + 1, sizeof(*w.pending));
+	w.begun = gp_alloc_array(ctx->arena, plan->n + 1, sizeof(*w.begun));
 	if (apply)
 		GP_TRY(tell_unfinished(ctx, err));
-	for (size_t i = 0; i < plan->n && result == 0; i++)
+	for (size_t i = 0; i < plan->n && result == 0; i++) {
 		result = step(ctx, &w, i, err);
+		if (apply && result == 0)
+			result = begin_others(ctx, &w, i, err);
+	}
 	if (result == 0 && w.failed.n) {
 		result = -1;
 		all.partial = true;

@@ -44,6 +44,11 @@ struct gp_resource_type {
 	 * one of those is still pending (only a dry run gets there): a package's files, a user. NULL: "+ <type> <name>".
 	 */
 	void (*fresh)(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes);
+	/*
+	 * What takes long and disturbs nobody may begin as soon as what it comes after is there; apply, in its turn, waits for it, and does
+	 * what this could not. Called once at most, and only when diff finds something then. NULL: there is nothing to begin.
+	 */
+	void (*begin)(struct gp_ctx *ctx, const struct gp_resource *resource);
 	/* Make it so. Called only when diff found something; may be called again after having been killed half-way. */
 	int (*apply)(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err);
 };

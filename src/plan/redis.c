@@ -3,6 +3,7 @@
  * Those it can take while it runs are set so, and no site notices; a restart is for those it reads only when it starts.
  */
 #include <poll.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -14,28 +15,37 @@
 #include "sys/redis.h"
 #include "sys/unit.h"
 
-enum { ASK_TIMEOUT_MS = 3000, RESTART_TIMEOUT_MS = 60000, REWRITE_TIMEOUT_MS = 120000, REWRITE_POLL_MS = 50 };
+enum { ASK_TIMEOUT_MS = 3000, RESTART_TIMEOUT_MS = 60000, REWRITE_TIMEOUT_MS = 120000, REWRITE_POLL_MS = 10 };
 
 static const char redis_unit[] = "redis-server.service", here[] = "127.0.0.1";
 
-static int read_setting(struct gp_ctx *ctx, const struct gp_redis_server *spec, const struct gp_redis_setting *setting, const char **ret,
-	struct gp_error *err)
+enum { SETTINGS_MAX = 8 };
+
+/* What Redis runs with, in the order of the settings. */
+static int read_settings(struct gp_ctx *ctx, const struct gp_redis_server *spec, const char *ret[static SETTINGS_MAX], struct gp_error *err)
 {
-	GP_TRY(gp_redis_config(here, spec->port, ASK_TIMEOUT_MS, ctx->arena, setting->key, ret, err));
-	return *ret ? 0 : gp_fail(err, GP_E_FAILED, "Redis knows no setting '%s'", setting->key);
+	const char *keys[SETTINGS_MAX];
+	const char *values[SETTINGS_MAX];
+
+	for (size_t i = 0; i < spec->n; i++)
+		keys[i] = spec->settings[i].key;
+	GP_TRY(gp_redis_config(here, spec->port, ASK_TIMEOUT_MS, ctx->arena, keys, spec->n, values, err));
+	for (size_t i = 0; i < spec->n; i++)
+		if (!values[i])
+			return gp_fail(err, GP_E_FAILED, "Redis knows no setting '%s'", keys[i]);
+	memcpy(ret, values, spec->n * sizeof(*values));
+	return 0;
 }
 
 static int diff_settings(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes, struct gp_error *err)
 {
 	const struct gp_redis_server *spec = resource->spec;
+	const char *is[SETTINGS_MAX];
 
-	for (size_t i = 0; i < spec->n; i++) {
-		const char *is;
-
-		GP_TRY(read_setting(ctx, spec, &spec->settings[i], &is, err));
-		if (!gp_streq(is, spec->settings[i].value))
-			gp_change_add(ctx, changes, '~', resource, "%s %s → %s", spec->settings[i].key, is, spec->settings[i].value);
-	}
+	GP_TRY(read_settings(ctx, spec, is, err));
+	for (size_t i = 0; i < spec->n; i++)
+		if (!gp_streq(is[i], spec->settings[i].value))
+			gp_change_add(ctx, changes, '~', resource, "%s %s → %s", spec->settings[i].key, is[i], spec->settings[i].value);
 	return 0;
 }
 
@@ -107,12 +117,13 @@ static int live_apply(struct gp_ctx *ctx, const struct gp_resource *resource, st
 {
 	const struct gp_redis_server *spec = resource->spec;
 
+	const char *is[SETTINGS_MAX];
+
+	GP_TRY(read_settings(ctx, spec, is, err));
 	for (size_t i = 0; i < spec->n; i++) {
 		const struct gp_redis_setting *setting = &spec->settings[i];
-		const char *is;
 
-		GP_TRY(read_setting(ctx, spec, setting, &is, err));
-		if (gp_streq(is, setting->value))
+		if (gp_streq(is[i], setting->value))
 			continue;
 		GP_TRY(gp_redis_config_set(here, spec->port, ASK_TIMEOUT_MS, setting->key, setting->value, err));
 		if (gp_streq(setting->key, "appendonly") && gp_streq(setting->value, "yes"))

@@ -182,7 +182,7 @@ struct gp_redis_setting {
 struct gp_redis_server {
 	int port;
 	const struct gp_redis_setting *settings;
-	size_t n;
+	size_t n;                 /* at most 8 */
 	const char *told_by; /* the file that says the same to a Redis that starts */
 };
 extern const struct gp_resource_type gp_redis_type;

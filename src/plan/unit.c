@@ -54,18 +54,6 @@ static bool need_not_run(const struct gp_unit_state *state)
 	return gp_streq(state->active, "inactive") && state->condition_unmet;
 }
 
-/* What enabling makes: a link in the .wants folder of what pulls the unit in (systemd.unit(5), [Install]). Where there is none, systemd is
- * asked: it may be static, or pulled in by something else. */
-static bool is_linked(struct gp_ctx *ctx, const char *unit)
-{
-	static const char *const by[] = { "multi-user.target", "sockets.target", "timers.target", "sysinit.target" };
-
-	for (size_t i = 0; i < sizeof(by) / sizeof(by[0]); i++)
-		if (gp_fs_readlink(ctx->arena, gp_sprintf(ctx->arena, "/etc/systemd/system/%s.wants/%s", by[i], unit)))
-			return true;
-	return false;
-}
-
 /* Nothing of it is left: no process, no file, no memory of a failure. */
 static bool is_gone(struct gp_ctx *ctx, const char *unit, const struct gp_unit_state *state)
 {
@@ -78,11 +66,14 @@ static bool is_well(struct gp_ctx *ctx, struct gp_bus *bus, const struct gp_reso
 	const struct gp_unit *spec = resource->spec;
 	struct gp_unit_state state;
 
+	if (!spec->present && !gp_fs_exists(unit_path(ctx, resource->name)) && !gp_unit_is_known(bus, resource->name))
+		return true;
 	if (gp_unit_glance(bus, ctx->arena, resource->name, &state, NULL) < 0)
 		return false;
 	if (!spec->present)
 		return is_gone(ctx, resource->name, &state);
-	return gp_streq(state.load, "loaded") && (runs(&state) || !spec->running) && (!spec->enabled || is_linked(ctx, resource->name));
+	return gp_streq(state.load, "loaded") && (!spec->running || runs(&state) || need_not_run(&state)) &&
+		(!spec->enabled || gp_unit_is_linked(ctx->arena, resource->name));
 }
 
 /* Its file, a resource before this one, is a mask now and will not be one then. */
@@ -110,7 +101,7 @@ static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 		return 0;
 	}
 	if (loses_mask(ctx, resource)) {
-		if (spec->enabled && !is_linked(ctx, resource->name))
+		if (spec->enabled && !gp_unit_is_linked(ctx->arena, resource->name))
 			gp_change_add(ctx, changes, '~', resource, "disabled → enabled");
 	} else if (is_masked(&state))
 		gp_change_add(ctx, changes, '~', resource, "masked → %s", spec->enabled ? "enabled" : "not masked");

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "sys/pg.h"
+#include "sys/proc.h"
 #include "sys/unit.h"
 
 void gp_ctx_init(struct gp_ctx *ctx, struct gp_arena *arena)
@@ -23,6 +24,8 @@ void gp_ctx_init(struct gp_ctx *ctx, struct gp_arena *arena)
 
 void gp_ctx_close(struct gp_ctx *ctx)
 {
+	gp_proc_abandon(ctx->beside_or_null);
+	ctx->beside_or_null = NULL;
 	gp_bus_close(ctx->bus_or_null);
 	ctx->bus_or_null = NULL;
 	gp_pg_close(ctx->admin_or_null);

@@ -11,6 +11,7 @@ struct gp_arena;
 struct gp_bus;
 struct gp_error;
 struct gp_pg;
+struct gp_proc_job;
 
 struct gp_ctx {
 	struct gp_arena *arena;      /* lives as long as the command */
@@ -21,6 +22,7 @@ struct gp_ctx {
 	struct gp_bus *bus_or_null;
 	struct gp_pg *admin_or_null; /* to Postgres, as its superuser */
 	int admin_port;
+	struct gp_proc_job *beside_or_null; /* a program that runs while other things are seen to (plan/tools.c) */
 };
 
 void gp_ctx_init(struct gp_ctx *ctx, struct gp_arena *arena);

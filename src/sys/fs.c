@@ -22,13 +22,45 @@ void gp_closep(int *fd)
 	*fd = -1;
 }
 
+enum { FIRST_ROOM = 4096 };
+
+/* Read to the end, or to max. Files in /proc say size 0: what is made for them grows, because it is wiped when it is freed. */
+static int read_all(struct gp_arena *arena, int fd, size_t size, size_t max, const char **ret, size_t *ret_len)
+{
+	size_t len = 0, room = size ? size + 1 : FIRST_ROOM;
+	char *data;
+
+	room = room < max ? room : max;
+	data = gp_alloc(arena, room + 1);
+	for (;;) {
+		ssize_t n = read(fd, data + len, room - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		len += (size_t)n;
+		if (n == 0 || len == max)
+			break;
+		if (len == room && !size) {
+			room = room * 2 < max ? room * 2 : max;
+			data = memcpy(gp_alloc(arena, room + 1), data, len);
+		} else if (len == room) {
+			break; /* it has grown meanwhile */
+		}
+	}
+	data[len] = '\0';
+	*ret = data;
+	*ret_len = len;
+	return 0;
+}
+
 static int read_file(struct gp_arena *arena, const char *path, int flags, size_t max, const char **ret, size_t *ret_len,
 	struct gp_error *err)
 {
 	GP_AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
 	struct stat st;
-	size_t len = 0, room;
-	char *data;
+	size_t len;
 
 	if (fd < 0) {
 		if (errno == ENOENT || errno == ENOTDIR)
@@ -43,24 +75,8 @@ static int read_file(struct gp_arena *arena, const char *path, int flags, size_t
 		return gp_fail(err, GP_E_CONFIG, "%s is no regular file", path);
 	if ((uint64_t)st.st_size > max)
 		return gp_fail(err, GP_E_CONFIG, "%s is larger than %zu KiB", path, max / 1024);
-	/* Files in /proc say size 0: those are read up to max. */
-	room = st.st_size ? (size_t)st.st_size + 1 : max;
-	if (room > max)
-		room = max;
-	data = gp_alloc(arena, room + 1);
-	while (len < room) {
-		ssize_t n = read(fd, data + len, room - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return gp_fail_errno(err, errno, "read %s", path);
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	data[len] = '\0';
-	*ret = data;
+	if (read_all(arena, fd, (size_t)st.st_size, max, ret, &len) < 0)
+		return gp_fail_errno(err, errno, "read %s", path);
 	if (ret_len)
 		*ret_len = len;
 	return 1;

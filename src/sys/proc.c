@@ -4,7 +4,6 @@
  */
 #include "sys/proc.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -25,6 +24,7 @@
 #include "sys/confine.h"
 #include "sys/fs.h"
 #include "sys/proc_child.h"
+#include "sys/proc_session.h"
 #include "sys/program.h"
 
 enum { DEFAULT_TIMEOUT_MS = 60000, DEFAULT_OUTPUT = 1 << 20, LINE_MAX_BYTES = 4096, DRAIN_MS = 200 };
@@ -142,55 +142,11 @@ static bool pump(const struct gp_proc *proc, int pidfd, int *in, struct stream s
 	return true;
 }
 
-/* The session that a process is in, as /proc/PID/stat has it: "pid (comm) state ppid pgrp session ...". 0: it is gone. */
-static pid_t session_of(const char *pid)
-{
-	char path[64], text[512];
-	GP_AUTO_FD fd = -1;
-	const char *after;
-	int session = 0;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	after = strrchr(text, ')');
-	return after && sscanf(after + 1, " %*c %*d %*d %d", &session) == 1 && after[2] != 'Z' ? session : 0;
-}
-
-/*
- * Kill whatever runs in the session of a child that is not reaped yet, so that its number cannot have been given away. Its process
- * group goes at once; process groups of its own (job control) are looked for, again until none is found: they may be forking.
- */
-static void kill_session(pid_t leader)
-{
-	kill(-leader, SIGKILL);
-	for (int round = 0; round < 10; round++) {
-		DIR *dir = opendir("/proc");
-		struct dirent *e;
-		int found = 0;
-
-		while (dir && (e = readdir(dir))) {
-			pid_t pid = atoi(e->d_name);
-
-			if (pid > 1 && pid != leader && session_of(e->d_name) == leader)
-				found += kill(pid, SIGKILL) == 0;
-		}
-		if (dir)
-			closedir(dir);
-		if (!found)
-			return;
-	}
-}
-
-static int open_pipes(const struct gp_proc *proc, int in[2], int out[2], int errp[2], int report[2], struct gp_error *err)
+static int open_pipes(int in[2], int out[2], int errp[2], int report[2], bool has_input, struct gp_error *err)
 {
 	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(errp, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0)
 		return gp_fail_errno(err, errno, "make a pipe");
-	if (proc->input) {
+	if (has_input) {
 		if (pipe2(in, O_CLOEXEC) < 0)
 			return gp_fail_errno(err, errno, "make a pipe");
 		fcntl(in[1], F_SETFL, O_NONBLOCK);
@@ -260,21 +216,26 @@ static int wait_for_start(const struct gp_proc *proc, pid_t pid, int pidfd, int 
 	return start_failed(proc, &failure, err);
 }
 
-int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err)
+/* A child that has been started and not been waited for. */
+struct gp_proc_job {
+	struct gp_proc proc;
+	pid_t pid;
+	int pidfd, in, out, err, status; /* status: where pid 1 of a confined program tells how it ended; or -1 */
+	int64_t start, timeout;
+};
+
+static int start_job(const struct gp_proc *proc, struct gp_proc_job *ret, struct gp_error *err)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
 	GP_AUTO_FD in0 = -1, in1 = -1, out0 = -1, out1 = -1, err0 = -1, err1 = -1, rep0 = -1, rep1 = -1, pidfd = -1;
 	GP_AUTO_FD status0 = -1, status1 = -1;
-	int64_t timeout = proc->timeout_ms ? proc->timeout_ms : DEFAULT_TIMEOUT_MS, start = gp_mono_ms();
-	size_t keep = proc->output_max ? proc->output_max : DEFAULT_OUTPUT;
 	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, errp[2] = { -1, -1 }, report[2] = { -1, -1 }, told[2] = { -1, -1 };
+	int64_t start = gp_mono_ms();
 	const char *program;
 	struct gp_strv env;
-	bool in_time;
-	int status = 0, made;
+	int made;
 	pid_t pid;
 
-	*ret = (struct gp_proc_result){ .status = -1, .out.max = keep, .err.max = keep };
 	program = gp_program_find(arena, proc->argv[0]);
 	if (!program)
 		return gp_fail(err, GP_E_FAILED, "there is no program '%s' on this host", proc->argv[0]);
@@ -282,7 +243,7 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	if (proc->confine && pipe2(told, O_CLOEXEC) < 0)
 		return gp_fail_errno(err, errno, "make a pipe");
 	status0 = told[0], status1 = told[1];
-	made = open_pipes(proc, in, out, errp, report, err);
+	made = open_pipes(in, out, errp, report, proc->input != NULL, err);
 	in0 = in[0], in1 = in[1], out0 = out[0], out1 = out[1], err0 = errp[0], err1 = errp[1], rep0 = report[0], rep1 = report[1];
 	GP_TRY(made);
 
@@ -294,35 +255,102 @@ int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct g
 	if (pid == 0)
 		gp_proc_child(proc, program, env.v, (struct gp_child_fds){ .std = { proc->in_fd > 2 ? proc->in_fd : in0,
 			proc->out_fd > 2 ? proc->out_fd : out1, err1 }, .report = rep1, .status = status1 });
-	gp_closep(&in0);
-	gp_closep(&out1);
-	gp_closep(&err1);
 	gp_closep(&rep1);
-	gp_closep(&status1);
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0U);
 	fcntl(out0, F_SETFL, O_NONBLOCK);
 	fcntl(err0, F_SETFL, O_NONBLOCK);
-
 	GP_TRY(wait_for_start(proc, pid, pidfd, rep0, err));
 
-	struct stream streams[2] = { { .fd = out0, .kept = &ret->out }, { .fd = err0, .kept = &ret->err, .is_stderr = true } };
-	out0 = err0 = -1; /* the streams own them now */
-	in_time = pump(proc, pidfd, &in1, streams, start + timeout, err);
+	*ret = (struct gp_proc_job){ .proc = *proc, .pid = pid, .pidfd = pidfd, .in = in1, .out = out0, .err = err0, .status = status0,
+		.start = start, .timeout = proc->timeout_ms ? proc->timeout_ms : DEFAULT_TIMEOUT_MS };
+	pidfd = in1 = out0 = err0 = status0 = -1; /* the job owns them now */
+	return 0;
+}
+
+enum job_end { JOB_ENDED, JOB_TOO_LATE, JOB_REFUSED };
+
+/* Until it has ended, or the deadline has passed, or what it writes is refused (then err says why). Nothing is left of it then, nor of its
+ * session. */
+static enum job_end end_job(struct gp_proc_job *job, int64_t deadline, struct gp_proc_result *ret, struct gp_error *err)
+{
+	struct stream streams[2] = { { .fd = job->out, .kept = &ret->out }, { .fd = job->err, .kept = &ret->err, .is_stderr = true } };
+	bool in_time = pump(&job->proc, job->pidfd, &job->in, streams, deadline, err);
+	int status;
+
 	/* Whatever the child left behind in its session goes with it; at the deadline that is the child itself. */
 	if (!in_time || streams[0].refused)
-		kill(pid, SIGKILL);
-	kill_session(pid);
-	status = wait_for(pid, status0);
-	finish_line(proc, &streams[0]);
-	finish_line(proc, &streams[1]);
-	ret->ms = gp_mono_ms() - start;
+		kill(job->pid, SIGKILL);
+	gp_proc_kill_session(job->pid);
+	status = wait_for(job->pid, job->status);
+	finish_line(&job->proc, &streams[0]);
+	finish_line(&job->proc, &streams[1]);
+	gp_closep(&job->in);
+	gp_closep(&job->pidfd);
+	gp_closep(&job->status);
+	ret->ms = gp_mono_ms() - job->start;
 	if (!in_time)
-		return timed_out(proc, ret, timeout, err);
+		return JOB_TOO_LATE;
 	if (streams[0].refused)
-		return -1;
+		return JOB_REFUSED;
 	ret->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	ret->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	return JOB_ENDED;
+}
+
+static struct gp_proc_result no_result(const struct gp_proc *proc)
+{
+	size_t keep = proc->output_max ? proc->output_max : DEFAULT_OUTPUT;
+
+	return (struct gp_proc_result){ .status = -1, .out.max = keep, .err.max = keep };
+}
+
+static int result_of(const struct gp_proc_job *job, enum job_end end, const struct gp_proc_result *ret, struct gp_error *err)
+{
+	return end == JOB_ENDED ? 0 : end == JOB_REFUSED ? -1 : timed_out(&job->proc, ret, job->timeout, err);
+}
+
+int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err)
+{
+	struct gp_proc_job job;
+
+	*ret = no_result(proc);
+	GP_TRY(start_job(proc, &job, err));
+	return result_of(&job, end_job(&job, job.start + job.timeout, ret, err), ret, err);
+}
+
+int gp_proc_begin(const struct gp_proc *proc, struct gp_proc_job **ret, struct gp_error *err)
+{
+	struct gp_proc_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		abort();
+	if (start_job(proc, job, err) < 0) {
+		free(job);
+		return -1;
+	}
+	*ret = job;
 	return 0;
+}
+
+int gp_proc_end(struct gp_proc_job *job, struct gp_proc_result *ret, struct gp_error *err)
+{
+	int result;
+
+	*ret = no_result(&job->proc);
+	result = result_of(job, end_job(job, job->start + job->timeout, ret, err), ret, err);
+	free(job);
+	return result;
+}
+
+void gp_proc_abandon(struct gp_proc_job *job)
+{
+	GP_AUTO_RESULT result = { 0 };
+
+	if (!job)
+		return;
+	job->proc.line = NULL;
+	end_job(job, gp_mono_ms(), &result, NULL);
+	free(job);
 }
 
 /* The line that says what went wrong: the first that calls itself an error, else the last that is not indented (tracebacks, and advice

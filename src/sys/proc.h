@@ -52,6 +52,15 @@ struct gp_proc_result {
  */
 int gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err);
 
+/*
+ * The same in two steps, for what takes its time beside other work. Until the end nobody reads what it writes (a pipe holds 64 KiB), and its
+ * deadline counts from the beginning. What proc points to has to last until then. The job is gone after end and abandon, which kills it.
+ */
+struct gp_proc_job;
+int gp_proc_begin(const struct gp_proc *proc, struct gp_proc_job **ret, struct gp_error *err);
+int gp_proc_end(struct gp_proc_job *job, struct gp_proc_result *ret, struct gp_error *err);
+void gp_proc_abandon(struct gp_proc_job *job); /* NULL is fine */
+
 /* Run, and fail unless it exits with 0: the message names the program, its status and the last line it did not indent; detail
  * has all of it. ret may be NULL. */
 int gp_proc_must(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err);

@@ -1,5 +1,5 @@
 /*
- * Redis by hiredis: one question on one connection, under one deadline over connecting, asking and answering. hiredis connects
+ * Redis by hiredis: what is asked at once goes over one connection, under one deadline over connecting, asking and answering. hiredis connects
  * without blocking and speaks the protocol; sending and waiting are done here, because its own timeouts start anew with every
  * read and its write raises SIGPIPE. The API is that of 0.14, the oldest in the supported distributions.
  */
@@ -216,20 +216,30 @@ int gp_redis_ping(const char *host, int port, const char *password, int timeout_
 	return 0;
 }
 
-int gp_redis_config(const char *host, int port, int timeout_ms, struct gp_arena *arena, const char *key, const char **ret,
-	struct gp_error *err)
+static int config_value(const struct session *s, struct gp_arena *arena, const char *key, const char **ret, struct gp_error *err)
 {
-	AUTO_SESSION s = { 0 };
 	AUTO_REPLY reply = NULL;
 
-	GP_TRY(session_begin(&s, host, port, timeout_ms, err));
-	GP_TRY(ask(&s, (const char *const[]){ "CONFIG", "GET", key }, 3, &reply, err));
+	GP_TRY(ask(s, (const char *const[]){ "CONFIG", "GET", key }, 3, &reply, err));
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements % 2 != 0)
-		return not_redis(&s, err);
+		return not_redis(s, err);
 	for (size_t i = 0; i < reply->elements; i++)
 		if (reply->element[i]->type != REDIS_REPLY_STRING)
-			return not_redis(&s, err);
+			return not_redis(s, err);
 	*ret = reply->elements ? gp_strdup(arena, reply->element[1]->str) : NULL;
+	return 0;
+}
+
+int gp_redis_config(const char *host, int port, int timeout_ms, struct gp_arena *arena, const char *const *keys, size_t n,
+	const char **ret, struct gp_error *err)
+{
+	AUTO_SESSION s = { 0 };
+	const char **values = gp_alloc_array(arena, n, sizeof(*values));
+
+	GP_TRY(session_begin(&s, host, port, timeout_ms, err));
+	for (size_t i = 0; i < n; i++)
+		GP_TRY(config_value(&s, arena, keys[i], &values[i], err));
+	memcpy(ret, values, n * sizeof(*values));
 	return 0;
 }
 

@@ -2,6 +2,8 @@
 #ifndef GP_SYS_REDIS_H
 #define GP_SYS_REDIS_H
 
+#include <stddef.h>
+
 struct gp_arena;
 struct gp_error;
 
@@ -12,9 +14,9 @@ struct gp_error;
  */
 int gp_redis_ping(const char *host, int port, const char *password, int timeout_ms, struct gp_error *err);
 
-/* CONFIG GET key: its value, NULL where the server has no such key. */
-int gp_redis_config(const char *host, int port, int timeout_ms, struct gp_arena *arena, const char *key, const char **ret,
-	struct gp_error *err);
+/* CONFIG GET of n keys, on one connection: ret[i] is the value of keys[i], NULL where the server has no such key. */
+int gp_redis_config(const char *host, int port, int timeout_ms, struct gp_arena *arena, const char *const *keys, size_t n,
+	const char **ret, struct gp_error *err);
 
 /* CONFIG SET key value, in the running server only. */
 int gp_redis_config_set(const char *host, int port, int timeout_ms, const char *key, const char *value, struct gp_error *err);

@@ -24,7 +24,7 @@
 #include "sys/proc.h"
 #include "sys/program.h"
 
-enum { CONFIG_MAX = 1 << 20, ANSWER_MAX = 256 * 1024, ANSWERS_MAX = 64, INCLUDES_MAX = 16, GREETING_RETRY_MS = 50 };
+enum { CONFIG_MAX = 1 << 20, ANSWER_MAX = 256 * 1024, ANSWERS_MAX = 64, INCLUDES_MAX = 16, GREETING_RETRY_MS = 10 };
 
 struct gp_sshd_answers {
 	struct gp_sshd_settings settings;

@@ -26,15 +26,22 @@ struct gp_unit_state {
 
 int gp_unit_state(struct gp_bus *bus, struct gp_arena *arena, const char *unit, struct gp_unit_state *ret, struct gp_error *err);
 
-/* One question instead of ten: load, active and sub; nothing else is filled in. */
+/* One question instead of ten: load, active and sub; of a loaded one that is inactive condition_unmet too. Nothing else is filled in. */
 int gp_unit_glance(struct gp_bus *bus, struct gp_arena *arena, const char *unit, struct gp_unit_state *ret, struct gp_error *err);
+
+/* Does systemd have it in memory? One that it does not have is neither active nor failed; to be asked more, systemd would look for its file. */
+bool gp_unit_is_known(struct gp_bus *bus, const char *unit);
+/* What enabling makes: a link in the .wants folder of what pulls the unit in (systemd.unit(5), [Install]). Where there is none, it may be
+ * static, or pulled in by something else. */
+bool gp_unit_is_linked(struct gp_arena *arena, const char *unit);
 
 enum gp_unit_verb { GP_UNIT_START, GP_UNIT_STOP, GP_UNIT_RESTART, GP_UNIT_RELOAD, GP_UNIT_RELOAD_OR_RESTART };
 
 /* Do that and wait until the job has ended; -1 unless its result is "done". The listener is in place before the job is asked for. */
 int gp_unit_run(struct gp_bus *bus, const char *unit, enum gp_unit_verb verb, int64_t timeout_ms, struct gp_error *err);
 
-/* Enable or disable for the next boot; enable also unmasks nothing: a masked unit is an error that says so. */
+/* Enable or disable for the next boot; enable also unmasks nothing: a masked unit is an error that says so. systemd reads the links when it is
+ * next told to reload, which gp_unit_run and gp_bus_close do if nobody else has. */
 int gp_unit_enable(struct gp_bus *bus, const char *unit, struct gp_error *err);
 /* Take away a mask, the one until the next boot too. */
 int gp_unit_unmask(struct gp_bus *bus, const char *unit, struct gp_error *err);

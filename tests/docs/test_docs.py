@@ -310,7 +310,7 @@ def project_version():
 
 def deploy_steps():
     """[(name, words)] of the step table."""
-    table = re.search(r"^static const struct step steps\[\] = \{\n(.*?)^\};", read("src/ops/deploy.c"), re.M | re.S)[1]
+    table = re.search(r"^static const struct gp_step steps\[\] = \{\n(.*?)^\};", read("src/ops/deploy.c"), re.M | re.S)[1]
     return re.findall(r'^\t\{ "([a-z]+)", "([^"]*)"', table, re.M)
 
 

@@ -263,7 +263,10 @@ class Path:
             f'{site}/repo.git': 'deploy deploy 700', f'{site}/backups': 'deploy deploy 700', f'{site}/.cache': 'deploy deploy 700',
             f'{site}/media': f'deploy sum-{slug} 2775', f'{site}/.env': 'deploy deploy 600',
             f'/var/log/sum/{slug}': 'deploy deploy 755', f'/var/lib/goldpath/{slug}': 'root root 700',
-            f'/run/sum-{slug}/gunicorn.sock': f'sum-{slug} www-data 660',
+            f'/run/sum-{slug}': 'root root 755',
+            f'/run/sum-{slug}/gunicorn.sock': 'root root 777',     # a link, where only root can lead it elsewhere
+            f'/run/sum-{slug}/stable': f'sum-{slug} www-data 750',
+            f'/run/sum-{slug}/stable/gunicorn.sock': f'sum-{slug} www-data 660',
             f'/etc/sudoers.d/goldpath-{slug}': 'root root 440',
             f'/etc/systemd/system/sum-{slug}-gunicorn.service': 'root root 644',
         }

@@ -132,7 +132,7 @@ class Plain(unittest.TestCase):
             done = self.host.goldpath('deploy', SLUG)
             self.assertRegex(done.out, r'is live')
             self.assertEqual(self.get().status, 200)
-            self.assertEqual(self.host.sh(f'stat -c "%U %G %a" /run/sum-{SLUG}/gunicorn.sock'), f'sum-{SLUG} www-data 660')
+            self.assertEqual(self.host.sh(f'stat -L -c "%U %G %a" /run/sum-{SLUG}/gunicorn.sock'), f'sum-{SLUG} www-data 660')
             self.assertEqual(self.host.goldpath('provision').out, '0 changes\n')
             with self.subTest('a restart loses nobody'):
                 self.host.sh(f'systemctl restart --no-block sum-{SLUG}-gunicorn.service')

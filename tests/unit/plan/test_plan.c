@@ -81,6 +81,17 @@ static int thing_apply(struct gp_ctx *ctx, const struct gp_resource *resource, s
 
 static const struct gp_resource_type thing_type = { .name = "thing", .diff = thing_diff, .apply = thing_apply };
 
+static void thing_begin(struct gp_ctx *ctx, const struct gp_resource *resource)
+{
+	size_t used = strlen(host.order);
+
+	(void)ctx;
+	snprintf(host.order + used, sizeof(host.order) - used, "(%s) ", resource->name);
+}
+
+/* One that takes long. */
+static const struct gp_resource_type slow_type = { .name = "thing", .diff = thing_diff, .begin = thing_begin, .apply = thing_apply };
+
 static int handle(struct gp_ctx *ctx, struct gp_error *err)
 {
 	(void)ctx;
@@ -488,6 +499,55 @@ static void test_cannot_write_down(void **state)
 	assert_int_equal(host.applies, 0);
 }
 
+/* a, b, and s, which comes after a and takes long. */
+static void add_slow(int needs)
+{
+	struct gp_resource *slow;
+
+	w.plan.n = 0;
+	host.order[0] = '\0';
+	memset(host.value, 0, sizeof(host.value));
+	add("a", (struct thing){ 0, 1, -1 });
+	add("b", (struct thing){ 1, 1, -1 });
+	slow = add("s", (struct thing){ 2, 1, needs });
+	slow->type = &slow_type;
+	slow->after[0] = "a";
+}
+
+static void test_begun_early(void **state)
+{
+	struct gp_changes agreed;
+
+	(void)state;
+	add_slow(-1);
+	assert_int_equal(run(false), 0);
+	agreed = w.changes;
+	assert_string_equal(host.order, ""); /* a plan begins nothing */
+	assert_int_equal(run(true), 0);
+	assert_string_equal(host.order, "a (s) b s ");
+	assert_string_equal(list(), "+ thing a; + thing b; + thing s"); /* told in its turn */
+	assert_int_equal(run(true), 0);
+	assert_string_equal(host.order, "a (s) b s ");
+
+	add_slow(1); /* it cannot be read before b */
+	assert_int_equal(run(true), 0);
+	assert_string_equal(host.order, "a b s ");
+
+	add_slow(-1);
+	host.value[0] = host.value[1] = 1; /* the only thing to do: a kill from now on is told of by the next run */
+	assert_int_equal(run(true), 0);
+	assert_string_equal(host.order, "(s) s ");
+
+	add_slow(-1);
+	assert_int_equal(gp_plan_run(&w.ctx, &w.plan, true, &agreed, &w.changes, &w.err), 0);
+	assert_string_equal(host.order, "a (s) b s ");
+	add_slow(-1);
+	agreed.n--; /* s was not agreed to */
+	assert_int_equal(gp_plan_run(&w.ctx, &w.plan, true, &agreed, &w.changes, &w.err), -1);
+	assert_int_equal(w.err.kind, GP_E_REFUSED);
+	assert_string_equal(host.order, "a b ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -507,6 +567,7 @@ int main(void)
 		WITH_HOST(test_cut_off),
 		WITH_HOST(test_only_what_was_agreed_to),
 		WITH_HOST(test_cannot_write_down),
+		WITH_HOST(test_begun_early),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -190,9 +190,10 @@ static void test_file_line(void **state)
 		{ "a", "a\n\nimport x\n" },
 		{ "import xy\n", "import xy\n\nimport x\n" },
 		{ "# import x\n", "# import x\n\nimport x\n" },
+		{ "# import x\nimport x y import x\n", "# import x\nimport x y import x\n\nimport x\n" },
 		{ "a\r\nb\r\n", "a\r\nb\r\n\nimport x\n" },
 	};
-	static const char *const there[] = { "import x\n", "import x", "a\nimport x\nb\n", "  import x\t\n", "a\r\nimport x\r\n" };
+	static const char *const there[] = { "import x\n", "import x", "# import x\nimport x\n", "a\nimport x\nb\n", "  import x\t\n", "a\r\nimport x\r\n" };
 	const char *path = gp_strdup(arena, at("Caddyfile"));
 	const struct gp_file_line spec = { .line = "import x" };
 

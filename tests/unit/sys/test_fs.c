@@ -141,6 +141,8 @@ static void test_read(void **state)
 	assert_int_equal(gp_fs_read(arena, "/proc/self/status", 65536, &text, &len, &err), 1); /* says it has 0 bytes */
 	assert_int_equal(len, strlen(text));
 	assert_non_null(strstr(text, "Pid:"));
+	assert_int_equal(gp_fs_read(arena, "/proc/self/smaps", 4 << 20, &text, &len, &err), 1); /* and has far more than one page */
+	assert_true(len > 16384 && strlen(text) == len && text[len - 1] == '\n');
 	assert_int_equal(gp_fs_read(arena, "/proc/self/status", 16, &text, &len, &err), 1);
 	assert_int_equal(len, 16);
 

@@ -310,6 +310,60 @@ static void test_left_behind(void **state)
 	assert_no_children();
 }
 
+/* Begun, and ended when other things are done. */
+static void test_beside(void **state)
+{
+	GP_AUTO_RESULT result = { 0 };
+	GP_AUTO_RESULT late = { 0 };
+	struct gp_proc_job *job = NULL;
+	struct gp_error err = { 0 };
+	int64_t start = gp_mono_ms();
+
+	(void)state;
+	assert_int_equal(gp_proc_begin(&(struct gp_proc){ .argv = SH("cat; sleep 0.3; echo said; exit 7"), .input = "read, ", .input_len = 6 }, &job,
+		&err), 0);
+	assert_true(gp_mono_ms() - start < 250);
+	assert_int_equal(gp_proc_end(job, &result, &err), 0);
+	assert_in_range(gp_mono_ms() - start, 290, 3000);
+	assert_int_equal(result.status, 7);
+	assert_string_equal(gp_buf_str(&result.out), "read, said\n");
+
+	assert_int_equal(gp_proc_begin(&(struct gp_proc){ .argv = SH("exec sleep 100"), .timeout_ms = 300 }, &job, &err), 0);
+	usleep(300000); /* the deadline counts from the beginning */
+	start = gp_mono_ms();
+	assert_int_equal(gp_proc_end(job, &late, &err), -1);
+	assert_true(gp_mono_ms() - start < 250);
+	assert_string_equal(err.msg, "/bin/sh did not end within 300 ms and was killed");
+	assert_int_equal(gp_proc_begin(&(struct gp_proc){ .argv = (const char *const[]){ "/nonexistent/x", NULL } }, &job, &err), -1);
+	assert_no_children();
+}
+
+static void test_abandoned(void **state)
+{
+	struct gp_proc_job *job = NULL;
+	struct gp_error err = { 0 };
+	char name[] = "/tmp/gp-test-proc-XXXXXX";
+	int fd = mkstemp(name), pid = 0;
+	const char *script[] = { "/bin/sh", "-c", "sleep 100 & echo $! >\"$0\"; wait", name, NULL };
+	int64_t start = gp_mono_ms();
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(gp_proc_begin(&(struct gp_proc){ .argv = script }, &job, &err), 0);
+	while (pid <= 1 && gp_mono_ms() - start < 3000) {
+		char text[32] = "";
+
+		pid = pread(fd, text, sizeof(text) - 1, 0) > 0 && strchr(text, '\n') ? atoi(text) : 0;
+	}
+	assert_true(pid > 1);
+	gp_proc_abandon(job);
+	assert_true(gone_soon(pid)); /* and what it had started */
+	assert_no_children();
+	gp_proc_abandon(NULL);
+	close(fd);
+	unlink(name);
+}
+
 static void test_cannot_start(void **state)
 {
 	const char *noexec = at("noexec"), *interpreter = at("interpreter"), *format = at("format");
@@ -615,6 +669,8 @@ int main(void)
 		cmocka_unit_test(test_input),
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_left_behind),
+		cmocka_unit_test(test_beside),
+		cmocka_unit_test(test_abandoned),
 		cmocka_unit_test_setup_teardown(test_cannot_start, scratch_begin, scratch_end),
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test_setup_teardown(test_folder_and_umask, scratch_begin, scratch_end),

@@ -224,7 +224,7 @@ static void test_no_error_wanted(void **state)
 static int config(const char *answer, struct gp_arena *arena, const char **ret, struct gp_error *err)
 {
 	struct fake f = start(ANSWERS(answer), 0);
-	int result = gp_redis_config("127.0.0.1", f.port, 2000, arena, "maxmemory", ret, err);
+	int result = gp_redis_config("127.0.0.1", f.port, 2000, arena, (const char *const[]){ "maxmemory" }, 1, ret, err);
 
 	stop(f);
 	return result;
@@ -255,6 +255,27 @@ static void test_config(void **state)
 	assert_string_equal(value, "untouched");
 }
 
+/* Several settings: one connection (the fake serves one at a time, and starts with its first answer again), all or nothing. */
+static void test_configs(void **state)
+{
+	static const char *const keys[] = { "maxmemory", "nonesuch", "save" };
+	struct fake f = start(ANSWERS("*2\r\n$9\r\nmaxmemory\r\n$3\r\n100\r\n", "*0\r\n", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n", "-ERR no more\r\n"), 0);
+	GP_AUTO_ARENA arena = gp_arena_new();
+	const char *values[] = { "untouched", "untouched", "untouched", "untouched" };
+	struct gp_error err = { 0 };
+
+	(void)state;
+	assert_int_equal(gp_redis_config("127.0.0.1", f.port, 2000, arena, keys, 3, values, &err), 0);
+	assert_string_equal(values[0], "100");
+	assert_null(values[1]);
+	assert_string_equal(values[2], "");
+	values[0] = "untouched";
+	assert_int_equal(gp_redis_config("127.0.0.1", f.port, 2000, arena, (const char *const[]){ "a", "b", "c", "d" }, 4, values, &err), -1);
+	says(&err, "answers CONFIG with an error: ERR no more", "");
+	assert_string_equal(values[0], "untouched");
+	stop(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +288,7 @@ int main(void)
 		cmocka_unit_test(test_dripping),
 		cmocka_unit_test(test_no_error_wanted),
 		cmocka_unit_test(test_config),
+		cmocka_unit_test(test_configs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
