@@ -351,18 +351,10 @@ int gp_rollback_resume(struct gp_deploy *d, const struct gp_unfinished *u, struc
 	return 0;
 }
 
-int gp_rollback_run(struct gp_ctx *ctx, const struct gp_rollback_request *request, struct gp_deploy *ret, struct gp_error *err)
+static int run(struct gp_deploy *d, const struct gp_rollback_request *request, struct gp_rollback *r, struct gp_lock *lock,
+	struct gp_error *err)
 {
-	const struct gp_deploy_request deploy = { .slug = request->slug };
-	struct gp_rollback *r = gp_alloc(ctx->arena, sizeof(*r));
-	GP_AUTO_LOCK lock = { .fd = -1 };
-	struct gp_deploy *d = ret;
-	int result;
-
-	GP_TRY(gp_deploy_load(ctx, &deploy, d, err));
-	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
-	GP_TRY(gp_confined_begin(d, err));
-	GP_TRY(gp_deploy_recover(d, &lock, err));
+	GP_TRY(gp_deploy_recover(d, lock, err));
 	GP_TRY(look(d, request, r, err));
 	d->rollback = r;
 	d->previous = r->from;
@@ -371,9 +363,22 @@ int gp_rollback_run(struct gp_ctx *ctx, const struct gp_rollback_request *reques
 		return 0;
 	GP_TRY(refuse(d, r, err));
 	GP_TRY(check_back(d, r, err));
-	GP_TRY(gp_journal_begin(ctx, &d->paths, &(struct gp_unfinished){ .what = "rollback", .ref = r->to, .release = r->to, .previous = r->from,
-		.how = hows[r->how] }, err));
-	result = gp_steps_walk(d, &gp_rollback_steps, NULL, &lock, err);
-	gp_confined_end(d);
+	GP_TRY(gp_journal_begin(d->ctx, &d->paths, &(struct gp_unfinished){ .what = "rollback", .ref = r->to, .release = r->to,
+		.previous = r->from, .how = hows[r->how] }, err));
+	return gp_steps_walk(d, &gp_rollback_steps, NULL, lock, err);
+}
+
+int gp_rollback_run(struct gp_ctx *ctx, const struct gp_rollback_request *request, struct gp_deploy *ret, struct gp_error *err)
+{
+	const struct gp_deploy_request deploy = { .slug = request->slug };
+	struct gp_rollback *r = gp_alloc(ctx->arena, sizeof(*r));
+	GP_AUTO_LOCK lock = { .fd = -1 };
+	int result;
+
+	GP_TRY(gp_deploy_load(ctx, &deploy, ret, err));
+	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
+	GP_TRY(gp_confined_begin(ret, err));
+	result = run(ret, request, r, &lock, err);
+	gp_confined_end(ret);
 	return result;
 }

@@ -24,9 +24,10 @@ static int index_of(const struct gp_steps *steps, const char *name)
 static int note(struct gp_deploy *d, const struct gp_steps *steps, int index, const char *what, struct gp_error *err)
 {
 	const char *step = index < steps->n ? steps->v[index].name : NULL;
+	int commit = index_of(steps, GP_STEP_COMMIT);
 	struct gp_error why = { 0 };
 
-	if (index <= index_of(steps, GP_STEP_COMMIT))
+	if (index < commit || (index == commit && gp_streq(what, "begin")))
 		return gp_journal_note(d->ctx, &d->paths, what, step, d->release, err);
 	if (gp_journal_note(d->ctx, &d->paths, what, step, d->release, &why) < 0)
 		gp_tell_warn(d->ctx, "%s", why.msg);

@@ -59,7 +59,7 @@ def visitor(kind):
         if kind == 'new':
             connection.close()
         os.write(log, (json.dumps(line + [time.time()]) + '\\n').encode())
-        time.sleep(0.03)
+        time.sleep(0.1)
 for kind in ('new', 'kept'):
     threading.Thread(target=visitor, args=(kind,)).start()
 '''
