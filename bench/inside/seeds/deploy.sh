@@ -9,7 +9,9 @@ sha=$(git rev-parse HEAD)
 # So that a prober can tell which release answers: the one thing that is not in the runbook.
 printf 'GIT_SHA=%s\nBUILD_ID=%s\nRELEASE=%s\n' "$sha" "$sha" "$sha" >"$site/release.env"
 set -a
+# shellcheck disable=SC1091  # there on the host only
 . "$site/.env"
+# shellcheck disable=SC1091
 . "$site/release.env"
 set +a
 "$site/venv/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt
