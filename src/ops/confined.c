@@ -27,6 +27,9 @@ static const char *const seen[] = {
 	"/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/nscd", "/run/postgresql", "/run/redis",
 };
 
+/* Packages and builds may take minutes on all processors: they can wait, visitors cannot. manage.py takes moments, and more of them so. */
+enum { NICE = 10 };
+
 struct views {
 	struct gp_view v[GP_VIEWS_MAX];
 	size_t n;
@@ -113,6 +116,7 @@ struct gp_proc gp_confined(struct gp_deploy *d, struct gp_proc proc, bool publis
 	struct views *views = gp_alloc(d->ctx->arena, sizeof(*views));
 
 	proc.as = &d->builder;
+	proc.nice = publishes ? 0 : NICE;
 	proc.env = with_home(d, proc.env);
 	if (!d->host.confine)
 		return proc;

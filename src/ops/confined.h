@@ -16,7 +16,8 @@ int gp_confined_begin(struct gp_deploy *d, struct gp_error *err);
 void gp_confined_end(struct gp_deploy *d);
 
 /* The same program, to be run as the deploy user with the groups of this site only, with home and caches of this site, and confined
- * unless host.yaml says otherwise. publishes: it may write static and media, and make no symlinks then. */
+ * unless host.yaml says otherwise. publishes: manage.py, which may write static and media, and make no symlinks then; what else there is
+ * lets visitors go first. */
 struct gp_proc gp_confined(struct gp_deploy *d, struct gp_proc proc, bool publishes);
 
 #endif

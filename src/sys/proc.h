@@ -26,6 +26,7 @@ struct gp_proc {
 	/* Namespaces and a view of the machine of its own (sys/confine.h); all that it starts dies with it. Root only. NULL: none. */
 	const struct gp_confine *confine;
 	mode_t umask;                   /* 0: 022 */
+	int nice;                       /* 1-19: processor and disk are others' first, other sessions' too; 0: as goldpath itself */
 	const void *input;              /* what it reads on stdin; NULL: /dev/null */
 	size_t input_len;
 	int in_fd, out_fd;              /* above 2: an open file that is its stdin (from where it stands) or stdout, instead of all that; 0: none */

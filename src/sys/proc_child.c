@@ -8,7 +8,9 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -106,6 +108,25 @@ static void confine(const struct gp_confine *view, const struct gp_child_fds *fd
 		child_fail(fds->report, "start a session");
 }
 
+/*
+ * Linux shares the processor out to sessions first (sched(7), autogroups), and this is one of its own: a nice value alone would be felt by
+ * nobody. Within control groups that share it out, and for the disk (ioprio_set(2)), the nice value is what counts. What cannot be changed
+ * stays: it is about speed alone.
+ */
+static void step_back(int nice)
+{
+	int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+	char value[16];
+
+	snprintf(value, sizeof(value), "%d", nice);
+	if (fd >= 0) { /* else a kernel without */
+		while (write(fd, value, strlen(value)) < 0 && errno == EINTR)
+			;
+		close(fd);
+	}
+	setpriority(PRIO_PROCESS, 0, nice);
+}
+
 /* Only descriptors 0-2 and the report (close-on-exec) survive. */
 void gp_proc_child(const struct gp_proc *proc, const char *program, const char *const *env, struct gp_child_fds fds)
 {
@@ -121,6 +142,9 @@ void gp_proc_child(const struct gp_proc *proc, const char *program, const char *
 	arrange(&fds);
 	if (proc->confine)
 		confine(proc->confine, &fds);
+	/* In the session that it will be in, and as root, who may do so without waiting. */
+	if (proc->nice)
+		step_back(proc->nice);
 	become_user(proc->as, fds.report);
 	if (!proc->may_gain_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		child_fail(fds.report, "give up privileges");

@@ -342,6 +342,18 @@ static void test_streams(void **state)
 	assert_string_equal(gp_buf_str(&result.err), "oops\n");
 }
 
+/* In the session that it has in there; its pid is another one outside. */
+static void test_nice(void **state)
+{
+	static const char script[] = "nice; sed 's/.* nice //' /proc/self/autogroup 2>/dev/null || echo 7";
+	GP_AUTO_RESULT result = { 0 };
+
+	(void)state;
+	root_only();
+	assert_int_equal(gp_proc_run(&(struct gp_proc){ .argv = SH(script), .as = &user, .confine = &view, .nice = 7 }, &result, NULL), 0);
+	assert_string_equal(gp_buf_str(&result.out), "7\n7\n");
+}
+
 /* A host that refuses: as whoever may not make namespaces. */
 static void test_refused(void **state)
 {
@@ -394,6 +406,7 @@ int main(void)
 		cmocka_unit_test(test_goldpath_killed),
 		cmocka_unit_test(test_cannot_start),
 		cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_nice),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_self),
 	};

@@ -448,6 +448,16 @@ static void test_folder_and_umask(void **state)
 	umask(was);
 }
 
+static void test_nice(void **state)
+{
+	static const char script[] = "nice; sed 's/.* nice //' /proc/self/autogroup 2>/dev/null || echo 7";
+	GP_AUTO_RESULT result = { 0 };
+
+	(void)state;
+	assert_int_equal(gp_proc_run(&(struct gp_proc){ .argv = SH(script), .nice = 7 }, &result, NULL), 0);
+	assert_string_equal(gp_buf_str(&result.out), "7\n7\n");
+}
+
 static void test_as_another_user(void **state)
 {
 	static const char script[] = "id -u; id -g; id -G; grep -E '^(Uid|Gid|NoNewPrivs|CapEff|Groups):' /proc/self/status; env";
@@ -674,6 +684,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cannot_start, scratch_begin, scratch_end),
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test_setup_teardown(test_folder_and_umask, scratch_begin, scratch_end),
+		cmocka_unit_test(test_nice),
 		cmocka_unit_test_setup_teardown(test_as_another_user, scratch_begin, scratch_end),
 		cmocka_unit_test(test_as_the_assumed_user),
 		cmocka_unit_test(test_privileges),
