@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/str.h"
+
 struct gp_arena;
 struct gp_error;
 struct gp_bus;
@@ -28,6 +30,14 @@ int gp_unit_state(struct gp_bus *bus, struct gp_arena *arena, const char *unit, 
 
 /* One question instead of ten: load, active and sub; nothing else is filled in. */
 int gp_unit_glance(struct gp_bus *bus, struct gp_arena *arena, const char *unit, struct gp_unit_state *ret, struct gp_error *err);
+
+/* How systemd would start a service: what its file and drop-ins say, as they were read last. */
+struct gp_unit_service {
+	struct gp_strv argv;        /* the first ExecStart=, ${NAME} as it stands there; none: no such service */
+	struct gp_strv environment; /* Environment=: NAME=value */
+	const char *folder;         /* WorkingDirectory=; "" */
+};
+int gp_unit_service(struct gp_bus *bus, struct gp_arena *arena, const char *unit, struct gp_unit_service *ret, struct gp_error *err);
 
 enum gp_unit_verb { GP_UNIT_START, GP_UNIT_STOP, GP_UNIT_RESTART, GP_UNIT_RELOAD, GP_UNIT_RELOAD_OR_RESTART };
 
