@@ -16,7 +16,7 @@ _goldpath_refs() {
 }
 
 _goldpath() {
-    local commands="init plan provision deploy remove version help"
+    local commands="init adopt plan provision deploy remove version help"
     local common="--json --quiet --verbose --no-color --help"
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command first=2 options='' operand='' site='' words='' i
@@ -36,6 +36,10 @@ _goldpath() {
 
     case $command in
     init) operand=new options="--domain --repo --project --ref --tls --celery --site-slug" ;;
+    adopt)
+        operand=new
+        options="--domain --repo --project --ref --tls --celery --i-know-changes-stay-behind --yes --dry-run --site-slug"
+        ;;
     plan) operand=site options="--site-slug" ;;
     provision) operand=site options="--yes --dry-run --deploy-user --install-packages --site-slug" ;;
     deploy) operand=site options="--ref --domain --no-restart --site-slug" ;;

@@ -40,6 +40,7 @@ struct gp_deploy {
 	const char *release_dir;
 	const char *source_dir;     /* release_dir, or the subdir in it where manage.py is */
 	const char *previous;       /* the release that was live before, or NULL */
+	bool by_hand;               /* what serves until `commit` was set up by hand (ops/adopt.h) */
 	const char *venv_dir;
 	const char *python_version;
 	struct gp_health health;    /* what the new release said of itself */

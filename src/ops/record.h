@@ -15,7 +15,7 @@ struct gp_paths;
 /* A deploy or a rollback, as the journal has it. */
 struct gp_unfinished {
 	bool found;          /* there is one that never ended */
-	const char *what;    /* "deploy", "rollback" */
+	const char *what;    /* "deploy", "rollback", "adopt" */
 	const char *ref, *release, *previous, *step; /* "" where nothing is said of it; step: the last one begun */
 	bool no_restart;
 	bool beside;         /* the step `start` was begun: something of the release may run */

@@ -46,12 +46,14 @@ static void undo(struct gp_deploy *d, const struct gp_steps *steps, int index, s
 
 	if (index >= index_of(steps, GP_STEP_START))
 		gp_deploy_back(d);
-	if (steps == &gp_deploy_steps)
+	if (steps == &gp_deploy_steps || d->by_hand)
 		gp_deploy_remove_release(d, d->release);
 	if (gp_deploy_serves(d, &words)) {
 		if (err->kind == GP_E_FAILED)
 			err->kind = GP_E_DEPLOY;
-		if (steps == &gp_deploy_steps)
+		if (d->by_hand)
+			gp_hint(err, "nothing is lost; mend it and go on: goldpath adopt %s", d->site.slug);
+		else if (steps == &gp_deploy_steps)
 			gp_hint(err, "mend it and deploy again: goldpath deploy %s%s%s", d->site.slug, d->request->ref ? " --ref " : "",
 				d->request->ref ? d->request->ref : "");
 	}
