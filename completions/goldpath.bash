@@ -21,7 +21,7 @@ _goldpath_releases() {
 }
 
 _goldpath() {
-    local commands="init plan provision deploy rollback releases remove lock version help"
+    local commands="init adopt plan provision deploy rollback releases remove lock version help"
     local common="--json --quiet --verbose --no-color --help"
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command first=2 options='' operand='' verb='' site='' words='' i
@@ -41,6 +41,10 @@ _goldpath() {
 
     case $command in
     init) operand=new options="--domain --repo --project --ref --tls --celery --site-slug" ;;
+    adopt)
+        operand=new
+        options="--domain --repo --project --ref --tls --celery --i-know-changes-stay-behind --yes --dry-run --site-slug"
+        ;;
     plan) operand=site options="--ref --site-slug" ;;
     provision) operand=site options="--yes --dry-run --deploy-user --install-packages --site-slug" ;;
     deploy) operand=site options="--ref --domain --no-restart --resume --site-slug" ;;

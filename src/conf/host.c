@@ -100,3 +100,12 @@ int gp_host_load(struct gp_arena *arena, const char *dir, struct gp_host *ret, s
 	*ret = host;
 	return 0;
 }
+
+int gp_host_default(struct gp_arena *arena, struct gp_host *ret, struct gp_error *err)
+{
+	struct gp_host host = { 0 };
+
+	GP_TRY(gp_conf_parse(arena, "host.yaml", "", 0, gp_host_keys, &host, err));
+	*ret = host;
+	return 0;
+}

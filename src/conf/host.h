@@ -40,4 +40,7 @@ extern const struct gp_key gp_host_keys[];
 /* Load DIR/host.yaml. */
 int gp_host_load(struct gp_arena *arena, const char *dir, struct gp_host *ret, struct gp_error *err);
 
+/* What the file that `init` writes says. */
+int gp_host_default(struct gp_arena *arena, struct gp_host *ret, struct gp_error *err);
+
 #endif

@@ -45,6 +45,7 @@ struct gp_deploy {
 	const char *source_dir;     /* release_dir, or the subdir in it where manage.py is */
 	const char *previous;       /* the release that was live before, or NULL */
 	struct gp_rollback *rollback; /* NULL: this is a deploy */
+	bool by_hand;               /* what serves until `commit` was set up by hand (ops/adopt.h) */
 	const char *venv_dir;
 	const char *python_version;
 	const struct gp_django *django; /* what `prepare` found out */

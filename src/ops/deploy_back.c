@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "ops/adopt.h"
 #include "ops/deploy.h"
 #include "ops/record.h"
 #include "ops/releases.h"
@@ -37,6 +38,8 @@ bool gp_deploy_serves(struct gp_deploy *d, const char **ret_words)
 	const char *serving = gp_deploy_serving(d);
 	struct gp_health health;
 
+	if (!serving && d->by_hand)
+		serving = "what was set up by hand";
 	*ret_words = gp_sprintf(d->ctx->arena, "no release of %s is live", d->site.slug);
 	if (!serving)
 		return false;
@@ -106,6 +109,8 @@ void gp_deploy_back(struct gp_deploy *d)
 {
 	struct gp_error why = { 0 };
 
+	if (d->by_hand)
+		return gp_adopt_back(d);
 	if ((d->previous ? to_previous(d, &why) : to_nothing(d, &why)) < 0)
 		gp_tell_warn(d->ctx, "back to %s: %s", d->previous ? d->previous : "no release", why.msg);
 }
@@ -159,6 +164,10 @@ int gp_deploy_recover(struct gp_deploy *d, struct gp_lock *lock, struct gp_error
 	struct gp_unfinished u;
 	struct gp_error why = { 0 };
 
+	if (gp_fs_exists(d->paths.adopting)) {
+		gp_fail(err, GP_E_REFUSED, "the adoption of %s has not been finished", d->site.slug);
+		return gp_hint(err, "goldpath adopt %s", d->site.slug);
+	}
 	GP_TRY(gp_journal_read(d->ctx, &d->paths, &u, err));
 	if (!u.found)
 		return 0;

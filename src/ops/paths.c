@@ -40,6 +40,7 @@ struct gp_paths gp_site_paths(struct gp_ctx *ctx, const char *slug)
 		.site_env = gp_sprintf(a, "%s/%s/site.env", ctx->state_dir, slug),
 		.release_env = gp_sprintf(a, "%s/%s/release.env", ctx->state_dir, slug),
 		.next_env = gp_sprintf(a, "%s/%s/next.env", ctx->state_dir, slug),
+		.adopting = gp_sprintf(a, "%s/%s/adopting", ctx->state_dir, slug),
 		.run_user = strlen(slug) <= SLUG_IN_USER_MAX ? gp_sprintf(a, "sum-%s", slug)
 							     : gp_sprintf(a, "sum-%.19s-%.8s", slug, gp_sha256(a, slug, strlen(slug))),
 		.gunicorn = gp_sprintf(a, "sum-%s-gunicorn.service", slug),

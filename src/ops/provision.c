@@ -9,9 +9,11 @@
 #include "base/error.h"
 #include "ops/paths.h"
 #include "ops/record.h"
+#include "ops/redisdb.h"
 #include "ops/sites.h"
 #include "plan/types.h"
 #include "sys/ctx.h"
+#include "sys/fs.h"
 #include "sys/lock.h"
 #include "sys/net.h"
 #include "sys/sshd.h"
@@ -41,7 +43,7 @@ static void add_deploy_users(struct gp_ctx *ctx, const struct gp_host *host, con
 	}
 }
 
-static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struct gp_sites *sites,
+static int make_plan(struct gp_ctx *ctx, const struct gp_provision *request, const struct gp_host *host, const struct gp_sites *sites,
 	struct gp_plan *ret, struct gp_error *err)
 {
 	static const struct gp_folder state = { .owner = "root", .group = "root", .mode = 0755 };
@@ -57,6 +59,8 @@ static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struc
 	GP_TRY(gp_provision_host(ctx, ret, host, https, sshd, err));
 	add_deploy_users(ctx, host, sites->v, sites->asked, ret);
 	gp_provision_ssh(ctx, ret, host, sshd);
+	for (size_t i = 0; request->part && i < request->part->redis_n; i++)
+		GP_TRY(gp_redisdb_keep(ctx, ret, request->part->redis[i].use, request->part->redis[i].number, err));
 	for (size_t i = 0; i < sites->asked; i++)
 		GP_TRY(gp_provision_site(ctx, ret, host, &sites->v[i], err));
 	/* Caddy's configuration is one for the host. */
@@ -67,6 +71,37 @@ static int make_plan(struct gp_ctx *ctx, const struct gp_host *host, const struc
 		gp_provision_site_states(ctx, ret, &sites->v[i]);
 	gp_provision_caddy_states(ctx, ret, host);
 	return 0;
+}
+
+static bool has(const struct gp_plan *plan, const char *name)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (gp_streq(plan->v[i].name, name))
+			return true;
+	return false;
+}
+
+/* What is left out is there already, or comes later: nothing that stays has to come after it. */
+static void keep_part(const struct gp_provision_part *part, struct gp_plan *plan)
+{
+	size_t all = plan->n;
+
+	plan->n = 0;
+	for (size_t i = 0; i < all; i++) {
+		struct gp_resource r = plan->v[i];
+		size_t n = 0;
+
+		if (!part->wants(part->arg, &r))
+			continue;
+		for (size_t k = 0; k < GP_AFTER_MAX; k++) {
+			const char *after = r.after[k];
+
+			r.after[k] = NULL;
+			if (after && has(plan, after))
+				r.after[n++] = after;
+		}
+		plan->v[plan->n++] = r;
+	}
 }
 
 /* A running service is never restarted behind its owner's back: a deploy does that, and proves the result. */
@@ -133,15 +168,17 @@ static int walk(struct gp_ctx *ctx, const struct gp_provision *request, const st
 	struct gp_plan plan = { 0 };
 	int result;
 
-	for (size_t i = 0; i < sites->asked && !request->only; i++) /* only: it was told when the plan was shown */
+	for (size_t i = 0; i < sites->asked && !request->only && !request->part; i++) /* only: it was told when the plan was shown */
 		tell_unfinished(ctx, &sites->v[i]);
-	GP_TRY(make_plan(ctx, host, sites, &plan, err));
+	GP_TRY(make_plan(ctx, request, host, sites, &plan, err));
+	if (request->part)
+		keep_part(request->part, &plan);
 	result = gp_plan_run(ctx, &plan, request->apply, request->only, ret, err);
 	if (result < 0 && !ret->partial)
 		return -1;
-	if (request->apply)
+	if (request->apply && !request->part)
 		tell_restarts(ctx, ret);
-	for (size_t i = 0; i < sites->asked; i++)
+	for (size_t i = 0; i < sites->asked && !request->part; i++)
 		tell_dns(ctx, &sites->v[i], ret);
 	if (result < 0)
 		return -1;
@@ -158,13 +195,19 @@ int gp_provision_run(struct gp_ctx *ctx, const struct gp_provision *request, str
 	struct gp_bus *bus;
 	int result = 0;
 
-	GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, &host, err));
-	GP_TRY(gp_sites_load(ctx, request->slug, &sites, err));
+	if (request->part && !request->apply && !gp_fs_exists(gp_sprintf(ctx->arena, "%s/host.yaml", ctx->etc_dir)))
+		GP_TRY(gp_host_default(ctx->arena, &host, err));
+	else
+		GP_TRY(gp_host_load(ctx->arena, ctx->etc_dir, &host, err));
+	if (request->part)
+		GP_TRY(gp_sites_with(ctx, request->part->site, &sites, err));
+	else
+		GP_TRY(gp_sites_load(ctx, request->slug, &sites, err));
 	GP_TRY(gp_ctx_bus(ctx, &bus, err));
 	locks = gp_alloc_array(ctx->arena, sites.asked + 1, sizeof(*locks));
 	for (size_t i = 0; i < sites.asked; i++)
 		locks[i].fd = -1;
-	if (request->apply) {
+	if (request->apply && !request->part) {
 		GP_TRY(gp_lock_take(&lock, ctx->lock_dir, "host", ctx->command, err));
 		result = lock_sites(ctx, &sites, locks, err);
 	}

@@ -14,6 +14,22 @@ struct gp_provision {
 	const char *slug;        /* NULL: the host and every site that has a file */
 	bool apply;              /* false: find out only */
 	const struct gp_changes *only; /* what was agreed to (gp_plan_run), or NULL */
+	const struct gp_provision_part *part; /* NULL: all of it */
+};
+
+/* A site that was set up by hand is brought to its file part by part (ops/adopt.h): then only some resources of the plan are looked at, the
+ * caller holds the host's lock, and the site is what it is told here. */
+struct gp_provision_part {
+	const struct gp_site *site;
+	bool (*wants)(const void *arg, const struct gp_resource *resource);
+	const void *arg;
+	/* Redis' numbers as they are. */
+	const struct gp_redis_use *redis;
+	size_t redis_n;
+};
+struct gp_redis_use {
+	const char *use;
+	int number;
 };
 
 /* Bring the host, and the site or sites, to what their files say. Takes the host's lock. The changes made (or, without apply,
@@ -66,6 +82,7 @@ const char *gp_deploy_public_key(struct gp_ctx *ctx, const char *user);
 #define GP_RES_RELOAD_UNITS "systemctl daemon-reload"
 #define GP_RES_RELOAD_CADDY "reload caddy"
 #define GP_RES_RESTART_CADDY "restart caddy"
+#define GP_RES_OF_CADDY "of Caddy"
 #define GP_RES_RELOAD_SSH "reload ssh"
 
 #endif

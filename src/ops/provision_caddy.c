@@ -132,5 +132,5 @@ void gp_provision_caddy_states(struct gp_ctx *ctx, struct gp_plan *plan, const s
 	ADD(.type = &gp_caddy_option_type, .name = gp_caddyfile_path, .spec = &grace, .after = { package }, .notify = GP_RES_RELOAD_CADDY);
 	ADD(.type = &gp_handler_type, .name = GP_RES_RESTART_CADDY, .spec = &restart);
 	gp_provision_reload_caddy(ctx, plan);
-	ADD(.type = &gp_attention_type, .name = "of Caddy", .spec = &attention);
+	ADD(.type = &gp_attention_type, .name = GP_RES_OF_CADDY, .spec = &attention);
 }

@@ -23,14 +23,14 @@ enum { SECRET_KEY_LEN = 64, PASSWORD_LEN = 32, ENV_KEYS_MAX = 450, STOP_TIMEOUT_
 static void add_folder(struct gp_ctx *ctx, struct gp_plan *plan, const char *path, const char *owner, const char *group, mode_t mode)
 {
 	ADD(.type = &gp_folder_type, .name = path, .spec = SPEC(struct gp_folder, .owner = owner, .group = group, .mode = mode),
-		.after = { owner });
+		.after = { owner, gp_streq(owner, group) ? NULL : group });
 }
 
 /* What somebody may lay there beforehand, or an interrupted first run has left. */
 static void add_place(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_paths *p)
 {
 	static const char *const welcome[] = { ".cache", ".env", ".tmp", "backups", "lost+found", "media", "releases", "repo.git", "static", "venvs" };
-	struct gp_vacant *vacant = SPEC(struct gp_vacant, .ours_if = p->state);
+	struct gp_vacant *vacant = SPEC(struct gp_vacant, .ours_if = p->state, .not_while = p->adopting);
 
 	for (size_t i = 0; i < sizeof(welcome) / sizeof(welcome[0]); i++)
 		gp_strv_add(ctx->arena, &vacant->welcome, welcome[i]);
@@ -431,7 +431,8 @@ int gp_provision_neighbour(struct gp_ctx *ctx, struct gp_plan *plan, const struc
 	struct gp_account caddy;
 
 	*p = gp_site_paths(ctx, site->slug);
-	if (!gp_fs_exists(p->state))
+	/* One that is being adopted changes its file when its release is proven. */
+	if (!gp_fs_exists(p->state) || gp_fs_exists(p->adopting))
 		return 0;
 	GP_TRY(add_caddy(ctx, plan, host, site, p, err));
 	file = plan->v[before].spec;

@@ -86,6 +86,7 @@ int gp_journal_note(struct gp_ctx *ctx, const struct gp_paths *paths, const char
 
 static void read_line(struct gp_ctx *ctx, const char *line, struct gp_unfinished *u)
 {
+	static const char *const kinds[] = { "deploy", "rollback", "adopt" };
 	json_t *object = json_loads(line, 0, NULL);
 	const char *what = json_string_value(json_object_get(object, "what"));
 	const char *keys[] = { "ref", "previous", "release", "step", "how" };
@@ -98,9 +99,11 @@ static void read_line(struct gp_ctx *ctx, const char *line, struct gp_unfinished
 		if (text)
 			*to[i] = gp_strdup(ctx->arena, text);
 	}
-	if (what && (gp_streq(what, "deploy") || gp_streq(what, "rollback"))) {
+	for (size_t i = 0; what && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (!gp_streq(what, kinds[i]))
+			continue;
 		u->found = true;
-		u->what = gp_streq(what, "deploy") ? "deploy" : "rollback";
+		u->what = kinds[i];
 		u->no_restart = json_is_true(json_object_get(object, "no_restart"));
 	}
 	if (what && gp_streq(what, "end"))

@@ -15,7 +15,7 @@ struct gp_paths;
 /* A deploy or a rollback, as the journal has it. */
 struct gp_unfinished {
 	bool found;          /* there is one that never ended */
-	const char *what;    /* "deploy", "rollback" */
+	const char *what;    /* "deploy", "rollback", "adopt" */
 	const char *ref, *release, *previous, *step; /* "" where nothing is said of it; step: the last one begun */
 	const char *how;     /* of a rollback: what was to become of the database */
 	bool no_restart;

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/parse.h"
 #include "base/str.h"
+#include "conf/site.h"
 #include "plan/plan.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
@@ -48,6 +49,25 @@ int gp_redisdb_of(struct gp_ctx *ctx, const char *slug, struct gp_redisdb **ret,
 			(*ret)[n++] = (struct gp_redisdb){ .line = lines.v[i], .number = (int)number };
 	}
 	*ret_n = n;
+	return 0;
+}
+
+int gp_redisdb_is_shared(struct gp_ctx *ctx, const char *slug, int number, bool *ret, struct gp_error *err)
+{
+	const char *text = "", *uses = gp_sprintf(ctx->arena, "%s:", slug);
+	struct gp_strv lines;
+
+	*ret = false;
+	if (gp_fs_read(ctx->arena, gp_redisdb_path(ctx), 1 << 20, &text, NULL, err) < 0)
+		return -1;
+	lines = gp_lines(ctx->arena, text);
+	for (size_t i = 0; i < lines.n; i++) {
+		struct gp_strv words;
+		int64_t is;
+
+		GP_TRY(parse_line(ctx, &lines, i, &words, &is, err));
+		*ret = *ret || (is == number && !gp_streq(words.v[0], slug) && !gp_starts_with(words.v[0], uses));
+	}
 	return 0;
 }
 
@@ -110,20 +130,64 @@ static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct 
 
 static const struct gp_resource_type record_type = { .name = "redis database", .diff = diff, .apply = apply };
 
+static void record(struct gp_ctx *ctx, struct gp_plan *plan, const char *use, int number)
+{
+	const struct given given = { use, number };
+
+	gp_plan_add(ctx, plan, (struct gp_resource){ .type = &record_type, .name = gp_sprintf(ctx->arena, "of %s", use),
+		.spec = memcpy(gp_alloc(ctx->arena, sizeof(given)), &given, sizeof(given)) });
+}
+
+int gp_redisdb_keep(struct gp_ctx *ctx, struct gp_plan *plan, const char *use, int number, struct gp_error *err)
+{
+	bool used[GP_REDIS_DATABASES] = { false };
+	int is;
+
+	GP_TRY(read_record(ctx, use, used, &is, err));
+	if (is < 0)
+		record(ctx, plan, use, number);
+	return 0;
+}
+
+int gp_redisdb_needed(struct gp_ctx *ctx, int *ret, struct gp_error *err)
+{
+	enum { EACH = 2 }; /* a cache and a queue */
+	bool used[GP_REDIS_DATABASES] = { false };
+	struct gp_strv slugs = { 0 };
+	int needed = 0, ignored;
+
+	GP_TRY(read_record(ctx, "", used, &ignored, err));
+	for (int i = 0; i < GP_REDIS_DATABASES; i++)
+		needed = used[i] ? i + 1 : needed;
+	GP_TRY(gp_site_list(ctx->arena, ctx->etc_dir, &slugs, err));
+	for (size_t i = 0; i < slugs.n; i++) {
+		struct gp_redisdb *uses;
+		size_t n;
+
+		GP_TRY(gp_redisdb_of(ctx, slugs.v[i], &uses, &n, err));
+		needed += n ? 0 : EACH;
+	}
+	*ret = needed;
+	return 0;
+}
+
 int gp_redisdb_number(struct gp_ctx *ctx, struct gp_plan *plan, const char *use, int *ret, struct gp_error *err)
 {
 	bool used[GP_REDIS_DATABASES] = { false };
-	struct given *given = gp_alloc(ctx->arena, sizeof(*given));
 
 	GP_TRY(read_record(ctx, use, used, ret, err));
+	for (size_t i = 0; i < plan->n && *ret < 0; i++) {
+		const struct given *given = plan->v[i].spec;
+
+		if (plan->v[i].type != &record_type)
+			continue;
+		used[given->number] = true;
+		if (gp_streq(given->use, use))
+			*ret = given->number;
+	}
 	if (*ret >= 0)
 		return 0;
-	for (size_t i = 0; i < plan->n; i++)
-		if (plan->v[i].type == &record_type)
-			used[((const struct given *)plan->v[i].spec)->number] = true;
-	given->use = use;
-	GP_TRY(lowest(used, &given->number, err));
-	gp_plan_add(ctx, plan, (struct gp_resource){ .type = &record_type, .name = gp_sprintf(ctx->arena, "of %s", use), .spec = given });
-	*ret = given->number;
+	GP_TRY(lowest(used, ret, err));
+	record(ctx, plan, use, *ret);
 	return 0;
 }

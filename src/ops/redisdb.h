@@ -2,6 +2,7 @@
 #ifndef GP_OPS_REDISDB_H
 #define GP_OPS_REDISDB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct gp_ctx;
@@ -14,12 +15,20 @@ enum { GP_REDIS_DATABASES = 256 }; /* as the redis.conf that goldpath includes s
  * then gets a resource that records it. */
 int gp_redisdb_number(struct gp_ctx *ctx, struct gp_plan *plan, const char *use, int *ret, struct gp_error *err);
 
+/* The number of `use` is that one, whoever else has it: where a site that was set up by hand keeps what it has. To come before all that ask for
+ * a number in this plan. Nothing where it is recorded already. */
+int gp_redisdb_keep(struct gp_ctx *ctx, struct gp_plan *plan, const char *use, int number, struct gp_error *err);
+/* How many databases the server must have for all that is recorded, and for the sites that have a file and no record yet. */
+int gp_redisdb_needed(struct gp_ctx *ctx, int *ret, struct gp_error *err);
+
 /* What is recorded for a site: its slug, and whatever begins with the slug and a colon. */
 struct gp_redisdb {
 	const char *line; /* as it stands in the record */
 	int number;
 };
 int gp_redisdb_of(struct gp_ctx *ctx, const char *slug, struct gp_redisdb **ret, size_t *ret_n, struct gp_error *err);
+/* Is the number recorded for another site too? Only those that were set up by hand share one. */
+int gp_redisdb_is_shared(struct gp_ctx *ctx, const char *slug, int number, bool *ret, struct gp_error *err);
 const char *gp_redisdb_path(struct gp_ctx *ctx);
 
 #endif

@@ -212,11 +212,15 @@ static int add_redis(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_r
 	size_t n;
 
 	GP_TRY(gp_redisdb_of(ctx, r->slug, &uses, &n, err));
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		bool shared;
+
+		GP_TRY(gp_redisdb_is_shared(ctx, r->slug, uses[i].number, &shared, err));
 		ADD(.type = &gp_absent_redis_type, .name = gp_sprintf(ctx->arena, "%d of %.*s", uses[i].number,
 				(int)strcspn(uses[i].line, " \t"), uses[i].line),
 			.spec = SPEC(struct gp_absent_redis, .port = REDIS_PORT, .number = uses[i].number, .record = gp_redisdb_path(ctx),
-				.line = uses[i].line));
+				.line = uses[i].line, .shared = shared));
+	}
 	return 0;
 }
 

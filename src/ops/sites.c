@@ -50,14 +50,16 @@ static void leave_out(struct gp_ctx *ctx, struct gp_sites *sites, const struct g
 		sites->first = *why;
 }
 
-int gp_sites_load(struct gp_ctx *ctx, const char *slug, struct gp_sites *ret, struct gp_error *err)
+static int load(struct gp_ctx *ctx, const char *slug, const struct gp_site *known, struct gp_sites *ret, struct gp_error *err)
 {
 	struct gp_strv slugs = { 0 };
 	struct gp_sites sites = { 0 };
 
 	GP_TRY(gp_site_list(ctx->arena, ctx->etc_dir, &slugs, err));
-	sites.v = gp_alloc_array(ctx->arena, slugs.n + 1, sizeof(*sites.v));
-	if (slug)
+	sites.v = gp_alloc_array(ctx->arena, slugs.n + 2, sizeof(*sites.v));
+	if (known)
+		sites.v[sites.n++] = *known;
+	else if (slug)
 		GP_TRY(gp_site_load(ctx->arena, ctx->etc_dir, slug, &sites.v[sites.n++], err));
 	for (size_t i = 0; i < slugs.n; i++) {
 		struct gp_error why = { 0 };
@@ -73,6 +75,16 @@ int gp_sites_load(struct gp_ctx *ctx, const char *slug, struct gp_sites *ret, st
 	GP_TRY(check_conflicts(ctx, &sites, err));
 	*ret = sites;
 	return 0;
+}
+
+int gp_sites_load(struct gp_ctx *ctx, const char *slug, struct gp_sites *ret, struct gp_error *err)
+{
+	return load(ctx, slug, NULL, ret, err);
+}
+
+int gp_sites_with(struct gp_ctx *ctx, const struct gp_site *site, struct gp_sites *ret, struct gp_error *err)
+{
+	return load(ctx, site->slug, site, ret, err);
 }
 
 int gp_sites_check(const struct gp_sites *sites, struct gp_error *err)

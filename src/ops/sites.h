@@ -22,6 +22,9 @@ struct gp_sites {
  */
 int gp_sites_load(struct gp_ctx *ctx, const char *slug, struct gp_sites *ret, struct gp_error *err);
 
+/* The same for one site that has no file yet, or will have another one. */
+int gp_sites_with(struct gp_ctx *ctx, const struct gp_site *site, struct gp_sites *ret, struct gp_error *err);
+
 /* The others are done: an error if some were left out. */
 int gp_sites_check(const struct gp_sites *sites, struct gp_error *err);
 

@@ -128,7 +128,8 @@ static int redis_apply(struct gp_ctx *ctx, const struct gp_resource *resource, s
 	const char *without;
 	bool has;
 
-	GP_TRY(gp_redis_flush("127.0.0.1", spec->port, FLUSH_TIMEOUT_MS, spec->number, err));
+	if (!spec->shared)
+		GP_TRY(gp_redis_flush("127.0.0.1", spec->port, FLUSH_TIMEOUT_MS, spec->number, err));
 	GP_TRY(read_record(ctx, spec, &without, &has, err));
 	return gp_fs_write(spec->record, without, strlen(without), 0600, (uid_t)-1, (gid_t)-1, err);
 }

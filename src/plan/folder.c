@@ -57,6 +57,14 @@ static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 	return gp_owner_diff(ctx, resource, &st, spec->owner, spec->group, spec->mode, changes, err);
 }
 
+/* Its owner or its group is still to be made. */
+static void fresh(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_changes *changes)
+{
+	const struct gp_folder *spec = resource->spec;
+
+	gp_change_add(ctx, changes, '~', resource, "owner %s, group %s, mode %04o", spec->owner, spec->group, (unsigned)spec->mode);
+}
+
 static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
 {
 	const struct gp_folder *spec = resource->spec;
@@ -73,4 +81,4 @@ static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct 
 	return gp_owner_apply(ctx, resource->name, spec->owner, spec->group, spec->mode, err);
 }
 
-const struct gp_resource_type gp_folder_type = { .name = "folder", .diff = diff, .apply = apply };
+const struct gp_resource_type gp_folder_type = { .name = "folder", .diff = diff, .fresh = fresh, .apply = apply };

@@ -102,7 +102,8 @@ extern const struct gp_resource_type gp_dropins_type;
 
 /* A folder that is not there, or ours, or holds nothing but what is welcome. Its name is the path. Refused otherwise; nothing to apply. */
 struct gp_vacant {
-	const char *ours_if; /* this exists */
+	const char *ours_if;   /* this exists */
+	const char *not_while; /* while this exists, only what is said in it may go on: refused */
 	struct gp_strv welcome;
 };
 extern const struct gp_resource_type gp_vacant_type;
@@ -294,6 +295,7 @@ extern const struct gp_resource_type gp_absent_user_type;
 struct gp_absent_redis {
 	int port, number;
 	const char *record, *line;
+	bool shared; /* somebody else has it too: it is not emptied */
 };
 extern const struct gp_resource_type gp_absent_redis_type;
 

@@ -20,6 +20,8 @@ static int refuse(struct gp_ctx *ctx, const char *path, const struct gp_strv *st
 		gp_strv_add(ctx->arena, &shown, strange->v[i]);
 	gp_fail(err, GP_E_REFUSED, "%s is there already and holds what is not goldpath's: %s%s", path, gp_strv_join(ctx->arena, &shown, ", "),
 		strange->n > shown.n ? ", …" : "");
+	if (gp_strv_has(strange, "app") && gp_strv_has(strange, "venv"))
+		return gp_hint(err, "a site that was set up by hand becomes goldpath's by `goldpath adopt %s`", strrchr(path, '/') + 1);
 	return gp_hint(err, "move it away first, or choose another slug");
 }
 
@@ -31,6 +33,10 @@ static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 	int there;
 
 	(void)changes;
+	if (spec->not_while && gp_fs_exists(spec->not_while)) {
+		gp_fail(err, GP_E_REFUSED, "%s was set up by hand, and its adoption has not been finished", resource->name);
+		return gp_hint(err, "goldpath adopt %s", strrchr(resource->name, '/') + 1);
+	}
 	if (gp_fs_exists(spec->ours_if))
 		return 0;
 	GP_TRY(there = gp_fs_lstat(resource->name, &st, err));

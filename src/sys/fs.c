@@ -280,7 +280,7 @@ int gp_fs_mkdirs(const char *path, struct gp_error *err)
 	}
 }
 
-int gp_fs_relink(const char *path, const char *target, struct gp_error *err)
+static int relink(const char *path, const char *target, bool over_socket, struct gp_error *err)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
 	const char *tmp = temporary_name(arena, path);
@@ -288,7 +288,7 @@ int gp_fs_relink(const char *path, const char *target, struct gp_error *err)
 	int there;
 
 	GP_TRY(there = gp_fs_lstat(path, &st, err));
-	if (there && !S_ISLNK(st.st_mode))
+	if (there && !S_ISLNK(st.st_mode) && !(over_socket && S_ISSOCK(st.st_mode)))
 		return gp_fail(err, GP_E_REFUSED, "%s is no symlink: it is left as it is", path);
 	if (symlink(target, tmp) < 0)
 		return gp_fail_errno(err, errno, "make symlink %s", path);
@@ -298,6 +298,29 @@ int gp_fs_relink(const char *path, const char *target, struct gp_error *err)
 		return -1;
 	}
 	return gp_fs_sync_dir(parent_of(arena, path), err);
+}
+
+int gp_fs_relink(const char *path, const char *target, struct gp_error *err)
+{
+	return relink(path, target, false, err);
+}
+
+int gp_fs_relink_over_socket(const char *path, const char *target, struct gp_error *err)
+{
+	return relink(path, target, true, err);
+}
+
+int gp_fs_set_aside(const char *path, const char *aside, const char *target, struct gp_error *err)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+
+	GP_TRY(relink(aside, target, false, err));
+	if (renameat2(AT_FDCWD, path, AT_FDCWD, aside, RENAME_EXCHANGE) == 0)
+		return gp_fs_sync_dir(parent_of(arena, path), err);
+	/* Not every filesystem has that (ZFS): then the name is gone for a moment. */
+	if (errno != EINVAL || unlink(aside) < 0 || rename(path, aside) < 0)
+		return gp_fail_errno(err, errno, "put a symlink in the place of %s", path);
+	return relink(path, target, false, err);
 }
 
 enum { DEPTH_MAX = 200 };

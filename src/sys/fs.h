@@ -43,6 +43,12 @@ int gp_fs_mkdirs(const char *path, struct gp_error *err);
 /* Point path at target in one step: a new symlink renamed over whatever link was there. A folder or file there is an error. */
 int gp_fs_relink(const char *path, const char *target, struct gp_error *err);
 
+/* The same where a socket may lie there: whoever listens on it goes on doing so, and is led to by other names of it only. */
+int gp_fs_relink_over_socket(const char *path, const char *target, struct gp_error *err);
+/* Whatever path is, it is called aside from now on, and path is a symlink to target: in one step where the filesystem can
+ * do that. A symlink at aside is what a run that was killed has left; anything else there is an error. */
+int gp_fs_set_aside(const char *path, const char *aside, const char *target, struct gp_error *err);
+
 /* Delete a file or a whole tree, never following symlinks, never leaving its filesystem. Nothing there is fine. */
 int gp_fs_remove(const char *path, struct gp_error *err);
 

@@ -180,3 +180,77 @@ int gp_git_checkout(const struct gp_git *git, const char *sha, const char *folde
 		gp_hint(err, "the disk is full: `df -h %s`", folder);
 	return result;
 }
+
+/* ---- a checkout -------------------------------------------------------------------------------------------------------- */
+
+/* The folder is its owner's, and so is the configuration in it: git runs as nobody else. */
+static int ask_work(const struct gp_git *git, const char *const *args, struct gp_proc_result *ret, struct gp_error *err)
+{
+	struct gp_strv argv = { 0 };
+
+	gp_strv_add(git->arena, &argv, "git");
+	gp_strv_add(git->arena, &argv, "--no-optional-locks");
+	gp_strv_add(git->arena, &argv, "-C");
+	gp_strv_add(git->arena, &argv, git->dir);
+	for (; *args; args++)
+		gp_strv_add(git->arena, &argv, *args);
+	return gp_proc_run(&(struct gp_proc){ .argv = argv.v, .env = git_env, .as = git->as, .timeout_ms = LOCAL_TIMEOUT_MS }, ret, err);
+}
+
+/* What it prints, trimmed; NULL where it fails or prints nothing. */
+static int answer(const struct gp_git *git, const char *const *args, const char **ret, struct gp_error *err)
+{
+	GP_AUTO_RESULT result = { 0 };
+
+	GP_TRY(ask_work(git, args, &result, err));
+	*ret = result.status == 0 ? gp_trim(git->arena, gp_buf_str(&result.out)) : NULL;
+	if (*ret && !**ret)
+		*ret = NULL;
+	return 0;
+}
+
+static bool is_compiled(const char *path)
+{
+	return gp_ends_with(path, ".pyc") || gp_ends_with(path, "__pycache__/") || strstr(path, "__pycache__/");
+}
+
+/* "XY PATH", ended by NUL; after one that was renamed its former name, without the letters before it. */
+static int look_status(const struct gp_git *git, struct gp_git_work *work, struct gp_error *err)
+{
+	GP_AUTO_RESULT result = { 0 };
+	const char *text, *end;
+
+	GP_TRY(ask_work(git, GP_ARGV("status", "--porcelain", "-z", "--untracked-files=all", "--ignored=matching",
+		"--ignore-submodules=none"), &result, err));
+	if (result.status != 0)
+		return gp_proc_fail(&(struct gp_proc){ .argv = GP_ARGV("git") }, &result, err);
+	text = gp_buf_str(&result.out);
+	end = text + result.out.len;
+	for (const char *p = text; p < end && strlen(p) > 3; p += strlen(p) + 1) {
+		const char *path = gp_strdup(git->arena, p + 3);
+
+		if (!is_compiled(path))
+			gp_strv_add(git->arena, p[0] == '!' ? &work->ignored : &work->changed, path);
+		if (p[0] == 'R' || p[0] == 'C')
+			p += strlen(p) + 1;
+	}
+	return 0;
+}
+
+int gp_git_look(const struct gp_git *git, struct gp_git_work *ret, struct gp_error *err)
+{
+	struct gp_git_work work = { 0 };
+
+	GP_TRY(answer(git, GP_ARGV("rev-parse", "--verify", "--quiet", "HEAD^{commit}"), &work.sha, err));
+	if (!work.sha || strlen(work.sha) != 40 || strspn(work.sha, "0123456789abcdef") != 40)
+		return gp_fail(err, GP_E_CONFIG, "%s is no git checkout with a commit in it", git->dir);
+	GP_TRY(answer(git, GP_ARGV("symbolic-ref", "--short", "--quiet", "HEAD"), &work.ref, err));
+	if (!work.ref)
+		GP_TRY(answer(git, GP_ARGV("describe", "--exact-match", "--tags", "HEAD"), &work.ref, err));
+	if (!work.ref)
+		work.ref = work.sha;
+	GP_TRY(answer(git, GP_ARGV("remote", "get-url", "origin"), &work.origin, err));
+	GP_TRY(look_status(git, &work, err));
+	*ret = work;
+	return 0;
+}

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include "base/str.h"
+
 struct gp_account;
 struct gp_arena;
 struct gp_error;
@@ -28,5 +30,16 @@ int gp_git_has(const struct gp_git *git, const char *sha, const char *path, _Boo
 
 /* Write the commit's files into folder, which exists and is empty. No .git in it. */
 int gp_git_checkout(const struct gp_git *git, const char *sha, const char *folder, struct gp_error *err);
+
+/* A checkout that somebody works in. */
+struct gp_git_work {
+	const char *sha;
+	const char *ref;          /* its branch; else a tag at that commit; else the commit */
+	const char *origin;       /* the address of the remote of that name; NULL: none */
+	struct gp_strv changed;   /* paths that differ from the commit or are not in it; compiled Python is left out */
+	struct gp_strv ignored;   /* paths that .gitignore names, folders as a whole; the same left out */
+};
+/* git->dir is the folder. Nothing there is changed. No checkout, or no commit in it: an error of kind configuration. */
+int gp_git_look(const struct gp_git *git, struct gp_git_work *ret, struct gp_error *err);
 
 #endif

@@ -138,6 +138,84 @@ int gp_tree_measure(const char *path, bool follow, struct gp_tree *ret, struct g
 	return result;
 }
 
+struct share {
+	const char *path;
+	uid_t uid;
+	gid_t gid;
+	bool apply;
+	struct gp_tree_shared found;
+};
+
+static int share_folder(struct share *s, int fd, int depth, struct gp_error *err);
+
+/* The group first: a chown takes set-id bits away. */
+static int share_one(struct share *s, int dir, const char *name, const struct stat *st, struct gp_error *err)
+{
+	mode_t more = S_ISDIR(st->st_mode) ? 02070 : 0060, mode = (st->st_mode & 07777) | more;
+
+	if (st->st_uid != s->uid) {
+		s->found.strange++;
+		return 0;
+	}
+	if (st->st_gid == s->gid && mode == (st->st_mode & 07777))
+		return 0;
+	s->found.shared++;
+	if (!s->apply || ((st->st_gid == s->gid || fchownat(dir, name, (uid_t)-1, s->gid, AT_SYMLINK_NOFOLLOW) == 0) && fchmodat(dir, name, mode, 0) == 0))
+		return 0;
+	return errno == ENOENT ? 0 : gp_fail_errno(err, errno, "let the group have %s/%s", s->path, name);
+}
+
+static int share_entry(struct share *s, int dir, const char *name, int depth, struct gp_error *err)
+{
+	struct stat st;
+	int sub;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : gp_fail_errno(err, errno, "look at %s/%s", s->path, name);
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		return 0;
+	GP_TRY(share_one(s, dir, name, &st, err));
+	if (!S_ISDIR(st.st_mode))
+		return 0;
+	if (depth == 0)
+		return gp_fail(err, GP_E_REFUSED, "%s: %s is nested too deep", s->path, name);
+	sub = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (sub < 0 && (errno == ENOENT || st.st_uid != s->uid))
+		return 0;
+	return sub < 0 ? gp_fail_errno(err, errno, "read folder %s/%s", s->path, name) : share_folder(s, sub, depth - 1, err);
+}
+
+/* Takes fd. */
+static int share_folder(struct share *s, int fd, int depth, struct gp_error *err)
+{
+	DIR *dir = fdopendir(fd);
+	struct dirent *e;
+	int result = 0;
+
+	if (!dir) {
+		close(fd);
+		return gp_fail_errno(err, errno, "read folder %s", s->path);
+	}
+	while (result == 0 && (e = readdir(dir)))
+		if (!gp_streq(e->d_name, ".") && !gp_streq(e->d_name, ".."))
+			result = share_entry(s, dirfd(dir), e->d_name, depth, err);
+	closedir(dir);
+	return result;
+}
+
+int gp_tree_share(const char *path, uid_t uid, gid_t gid, bool apply, struct gp_tree_shared *ret, struct gp_error *err)
+{
+	struct share s = { .path = path, .uid = uid, .gid = gid, .apply = apply };
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 && errno != ENOENT)
+		return gp_fail_errno(err, errno, "read folder %s", path);
+	if (fd >= 0)
+		GP_TRY(share_folder(&s, fd, DEPTH_MAX, err));
+	*ret = s.found;
+	return 0;
+}
+
 /* mountinfo writes blank, tab, newline and backslash as \ooo. */
 static const char *unescaped(struct gp_arena *arena, const char *text)
 {

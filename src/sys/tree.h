@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct gp_arena;
 struct gp_error;
@@ -17,6 +18,16 @@ struct gp_tree {
 
 /* Nothing there: all 0. No symlink is followed but, where that is asked for, one at the top. What goes while it is read is not counted. */
 int gp_tree_measure(const char *path, bool follow, struct gp_tree *ret, struct gp_error *err);
+
+struct gp_tree_shared {
+	uint64_t shared;  /* had to be changed */
+	uint64_t strange; /* belong to somebody else, and are left as they are */
+};
+/*
+ * Let a group read and write what the owner has there: each file and folder of uid gets the group and its rights, folders hand the group on
+ * (setgid). apply false: only count. Symlinks are neither followed nor changed. To be called as that user, who is in that group.
+ */
+int gp_tree_share(const char *path, uid_t uid, gid_t gid, bool apply, struct gp_tree_shared *ret, struct gp_error *err);
 
 /* The mount points at path and below it, as this process sees them. */
 int gp_tree_mounts(struct gp_arena *arena, const char *path, struct gp_strv *ret, struct gp_error *err);

@@ -224,6 +224,56 @@ bool gp_unit_is_linked(struct gp_arena *arena, const char *unit)
 	return false;
 }
 
+static int read_words(sd_bus_message *m, struct gp_arena *arena, struct gp_strv *ret)
+{
+	const char *word;
+	int rc = sd_bus_message_enter_container(m, 'a', "s");
+
+	while (rc > 0 && (rc = sd_bus_message_read(m, "s", &word)) > 0)
+		gp_strv_add(arena, ret, gp_strdup(arena, word));
+	return rc < 0 ? rc : sd_bus_message_exit_container(m);
+}
+
+/* path, argv, ignore errors; then when it last began and ended, which is of no use here */
+static int read_exec(sd_bus_message *m, struct gp_arena *arena, struct gp_strv *ret)
+{
+	int rc = sd_bus_message_enter_container(m, 'a', "(sasbttttuii)");
+
+	if (rc > 0)
+		rc = sd_bus_message_enter_container(m, 'r', "sasbttttuii");
+	if (rc > 0)
+		rc = sd_bus_message_skip(m, "s");
+	return rc > 0 ? read_words(m, arena, ret) : rc;
+}
+
+int gp_unit_service(struct gp_bus *bus, struct gp_arena *arena, const char *unit, struct gp_unit_service *ret, struct gp_error *err)
+{
+	static const struct {
+		const char *name, *type;
+		int (*read)(sd_bus_message *m, struct gp_arena *arena, struct gp_strv *ret);
+	} lists[] = { { "ExecStart", "a(sasbttttuii)", read_exec }, { "Environment", "as", read_words } };
+	struct gp_unit_service service = { 0 };
+	struct gp_strv *const to[] = { &service.argv, &service.environment };
+	AUTO_BUS_ERROR e = SD_BUS_ERROR_NULL;
+	AUTO_MESSAGE reply = NULL;
+	const char *path;
+	int rc = sd_bus_call_method(bus->bus, SYSTEMD, MANAGER_PATH, MANAGER, "LoadUnit", &e, &reply, "s", unit);
+
+	if (rc < 0 || (rc = sd_bus_message_read(reply, "o", &path)) < 0)
+		return bus_fail(err, rc, &e, "ask systemd about", unit);
+	service.folder = text_property(bus, arena, path, SYSTEMD ".Service", "WorkingDirectory");
+	for (size_t i = 0; i < 2; i++) {
+		AUTO_BUS_ERROR why = SD_BUS_ERROR_NULL;
+		AUTO_MESSAGE list = NULL;
+
+		rc = sd_bus_get_property(bus->bus, SYSTEMD, path, SYSTEMD ".Service", lists[i].name, &why, &list, lists[i].type);
+		if (rc < 0 || (rc = lists[i].read(list, arena, to[i])) < 0)
+			return bus_fail(err, rc, &why, "ask systemd about", unit);
+	}
+	*ret = service;
+	return 0;
+}
+
 struct job_wait {
 	const char *path; /* NULL until the job is known */
 	char result[32];  /* "" until it has ended */

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/str.h"
+
 struct gp_arena;
 struct gp_error;
 struct gp_bus;
@@ -34,6 +36,13 @@ bool gp_unit_is_known(struct gp_bus *bus, const char *unit);
 /* What enabling makes: a link in the .wants folder of what pulls the unit in (systemd.unit(5), [Install]). Where there is none, it may be
  * static, or pulled in by something else. */
 bool gp_unit_is_linked(struct gp_arena *arena, const char *unit);
+/* How systemd would start a service: what its file and drop-ins say, as they were read last. */
+struct gp_unit_service {
+	struct gp_strv argv;        /* the first ExecStart=, ${NAME} as it stands there; none: no such service */
+	struct gp_strv environment; /* Environment=: NAME=value */
+	const char *folder;         /* WorkingDirectory=; "" */
+};
+int gp_unit_service(struct gp_bus *bus, struct gp_arena *arena, const char *unit, struct gp_unit_service *ret, struct gp_error *err);
 
 enum gp_unit_verb { GP_UNIT_START, GP_UNIT_STOP, GP_UNIT_RESTART, GP_UNIT_RELOAD, GP_UNIT_RELOAD_OR_RESTART };
 

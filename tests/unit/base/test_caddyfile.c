@@ -78,6 +78,40 @@ static void test_replace_line(void **state)
 	assert_null(gp_caddyfile_replace_line(arena, "# import x\nimport xy\n", "import x", "1\n"));
 }
 
+static const char *names(struct gp_arena *arena, const struct gp_strv *list)
+{
+	return gp_strv_join(arena, list, " ");
+}
+
+static void test_site(void **state)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct gp_caddyfile_site site;
+
+	(void)state;
+	gp_caddyfile_site(arena, "# by hand\nhttps://a.test:443, www.a.test,\n b.test {\n\ttls internal # c\n\thandle {\n\t\ttls no\n\t\treverse_proxy unix//x {\n\t\t}\n\t}\n}\n", &site);
+	assert_string_equal(names(arena, &site.names), "a.test www.a.test b.test");
+	assert_string_equal(site.tls, "internal");
+	assert_int_equal(site.redirects.n + site.more + site.plain, 0);
+
+	gp_caddyfile_site(arena, "(common) {\n\tencode gzip\n}\nwww.a.test {\n\tredir https://a.test{uri}\n}\nhttp://a.test {\n\treverse_proxy x\n}\n", &site);
+	assert_string_equal(names(arena, &site.names), "a.test");
+	assert_string_equal(names(arena, &site.redirects), "www.a.test");
+	assert_true(site.plain);
+	assert_null(site.tls);
+	assert_int_equal(site.more, 0);
+
+	/* one that redirects something and serves the rest serves; a second one that does is one too many */
+	gp_caddyfile_site(arena, "a.test {\n\tredir /old /new\n\treverse_proxy x\n}\nc.test {\n\tfile_server\n}\n", &site);
+	assert_string_equal(names(arena, &site.names), "a.test");
+	assert_int_equal(site.more, 1);
+
+	gp_caddyfile_site(arena, "a.test {\n", &site);
+	assert_int_equal(site.names.n, 0);
+	gp_caddyfile_site(arena, "}\n{\n}\n, {\n}\n", &site);
+	assert_int_equal(site.names.n, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -85,6 +119,7 @@ int main(void)
 		cmocka_unit_test(test_with_option),
 		cmocka_unit_test(test_what_was_added_is_found),
 		cmocka_unit_test(test_replace_line),
+		cmocka_unit_test(test_site),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,56 @@ static void test_of_a_site(void **state)
 	assert_int_equal(uses[1].number, 2);
 }
 
+/* Where a site that was set up by hand keeps what it has: that number is given to nobody else, and two such sites may share it. */
+static void test_kept(void **state)
+{
+	struct gp_error err = { 0 };
+	struct gp_plan plan = { 0 };
+	struct gp_changes changes;
+	bool shared;
+	int n;
+
+	(void)state;
+	assert_int_equal(gp_redisdb_keep(&ctx, &plan, "hand", 0, &err), 0);
+	assert_int_equal(gp_redisdb_keep(&ctx, &plan, "hand:celery", 0, &err), 0);
+	assert_int_equal(gp_redisdb_number(&ctx, &plan, "hand", &n, &err), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(gp_redisdb_number(&ctx, &plan, "new", &n, &err), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(gp_plan_run(&ctx, &plan, true, NULL, &changes, &err), 0);
+	plan.n = 0;
+	assert_int_equal(gp_redisdb_keep(&ctx, &plan, "hand", 5, &err), 0); /* it is recorded already */
+	assert_int_equal(plan.n, 0);
+	assert_int_equal(gp_redisdb_is_shared(&ctx, "hand", 0, &shared, &err), 0);
+	assert_false(shared);
+	assert_int_equal(gp_redisdb_keep(&ctx, &plan, "other", 0, &err), 0);
+	assert_int_equal(gp_plan_run(&ctx, &plan, true, NULL, &changes, &err), 0);
+	assert_int_equal(gp_redisdb_is_shared(&ctx, "hand", 0, &shared, &err), 0);
+	assert_true(shared);
+	assert_string_equal(said(at("state/redis-databases")), "hand 0\nhand:celery 0\nnew 1\nother 0\n");
+}
+
+/* A site that has a file and no numbers yet will want two. */
+static void test_needed(void **state)
+{
+	struct gp_error err = { 0 };
+	int n;
+
+	(void)state;
+	ctx.etc_dir = gp_strdup(arena, at("etc"));
+	assert_int_equal(gp_redisdb_needed(&ctx, &n, &err), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(number("acme", true), 0);
+	assert_int_equal(number("acme:celery", true), 1);
+	assert_int_equal(mkdir(at("etc"), 0755) + mkdir(at("etc/sites"), 0755), 0);
+	put(at("etc/sites/acme.yaml"), "");
+	assert_int_equal(gp_redisdb_needed(&ctx, &n, &err), 0);
+	assert_int_equal(n, 2);
+	put(at("etc/sites/shop.yaml"), "");
+	assert_int_equal(gp_redisdb_needed(&ctx, &n, &err), 0);
+	assert_int_equal(n, 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +210,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_gaps, begin, finish),
 		cmocka_unit_test_setup_teardown(test_full, begin, finish),
 		cmocka_unit_test_setup_teardown(test_bad_records, begin, finish),
+		cmocka_unit_test_setup_teardown(test_kept, begin, finish),
+		cmocka_unit_test_setup_teardown(test_needed, begin, finish),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

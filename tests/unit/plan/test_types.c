@@ -323,6 +323,11 @@ static void test_vacant(void **state)
 	/* once it is ours nobody is asked */
 	put(at("ours"), "");
 	assert_string_equal(run(true, &gp_vacant_type, path, &spec), "");
+	/* but while it is being adopted nobody else works on it */
+	spec.not_while = gp_strdup(arena, at("adopting"));
+	assert_string_equal(run(true, &gp_vacant_type, path, &spec), "");
+	put(at("adopting"), "");
+	assert_refuses(&gp_vacant_type, path, &spec, GP_E_REFUSED, "its adoption has not been finished");
 }
 
 static const char *derive_url(struct gp_ctx *c, const void *arg, const char *(*get)(const void *env, const char *key), const void *env)

@@ -10,12 +10,16 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <cmocka.h>
 
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "sys/fs.h"
+#include "sys/tree.h"
 
 #include "../scratch.h"
 
@@ -396,6 +400,86 @@ static void test_remove_stays_on_its_filesystem(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* Whoever listens on a socket that another name takes the place of keeps its connections, and comes back by its second name. */
+static void test_relink_over_socket(void **state)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	const char *path = gp_strdup(arena, at("app.sock")), *kept = gp_strdup(arena, at("kept.sock"));
+	GP_AUTO_FD listener = socket(AF_UNIX, SOCK_STREAM, 0), caller = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct gp_error err = { 0 };
+	struct stat st;
+
+	(void)state;
+	strcpy(address.sun_path, path);
+	assert_int_equal(bind(listener, (const void *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(link(path, kept), 0);
+	assert_int_equal(gp_fs_relink(path, "next/app.sock", &err), -1);
+	assert_int_equal(gp_fs_relink_over_socket(path, "next/app.sock", &err), 0);
+	assert_string_equal(gp_fs_readlink(arena, path), "next/app.sock");
+	strcpy(address.sun_path, kept);
+	assert_int_equal(connect(caller, (const void *)&address, sizeof(address)), 0);
+	assert_int_equal(rename(kept, path), 0);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_true(S_ISSOCK(st.st_mode));
+	put(at("file"), "mine");
+	assert_int_equal(gp_fs_relink_over_socket(at("file"), "x", &err), -1);
+	assert_int_equal(err.kind, GP_E_REFUSED);
+}
+
+static void test_set_aside(void **state)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	const char *path = gp_strdup(arena, at("app")), *aside = gp_strdup(arena, at("app.before"));
+	struct gp_error err = { 0 };
+
+	(void)state;
+	assert_int_equal(mkdir(path, 0755), 0);
+	put(at("app/notes"), "mine");
+	assert_int_equal(symlink("left by a run that was killed", aside), 0);
+	assert_int_equal(gp_fs_set_aside(path, aside, "releases/1", &err), 0);
+	assert_string_equal(gp_fs_readlink(arena, path), "releases/1");
+	assert_string_equal(said(at("app.before/notes")), "mine");
+	assert_int_equal(entries(scratch), 2);
+	/* what lies there stays */
+	assert_int_equal(mkdir(at("venv"), 0755), 0);
+	assert_int_equal(gp_fs_set_aside(at("venv"), aside, "x", &err), -1);
+	assert_int_equal(err.kind, GP_E_REFUSED);
+	assert_string_equal(said(at("app.before/notes")), "mine");
+	assert_null(gp_fs_readlink(arena, at("venv")));
+}
+
+static void test_share(void **state)
+{
+	struct gp_tree_shared found = { 0 };
+	struct gp_error err = { 0 };
+
+	(void)state;
+	assert_int_equal(mkdir(at("media"), 0755), 0);
+	assert_int_equal(mkdir(at("media/a"), 0755), 0);
+	put(at("media/a/one"), "x");
+	put(at("outside"), "x");
+	assert_int_equal(chmod(at("media/a/one"), 0600), 0);
+	assert_int_equal(symlink("../outside", at("media/link")), 0);
+	assert_int_equal(gp_tree_share(at("media"), geteuid(), getegid(), false, &found, &err), 0);
+	assert_int_equal(found.shared, 2);
+	assert_int_equal(mode_of(at("media/a/one")), 0600);
+	assert_int_equal(gp_tree_share(at("media"), geteuid(), getegid(), true, &found, &err), 0);
+	assert_int_equal(found.shared, 2);
+	assert_int_equal(mode_of(at("media/a/one")), 0660);
+	assert_int_equal(mode_of(at("media/a")), 02775);
+	assert_int_equal(mode_of(at("outside")), 0644);
+	assert_int_equal(gp_tree_share(at("media"), geteuid(), getegid(), true, &found, &err), 0);
+	assert_int_equal(found.shared, 0);
+	/* what is somebody else's is counted and left alone */
+	assert_int_equal(chmod(at("media/a/one"), 0600), 0);
+	assert_int_equal(gp_tree_share(at("media"), geteuid() + 1, getegid(), true, &found, &err), 0);
+	assert_int_equal(found.strange, 2);
+	assert_int_equal(mode_of(at("media/a/one")), 0600);
+	assert_int_equal(gp_tree_share(at("none"), geteuid(), getegid(), true, &found, &err), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -408,6 +492,9 @@ int main(void)
 		IN_SCRATCH(test_folders),
 		IN_SCRATCH(test_looking),
 		IN_SCRATCH(test_relink),
+		IN_SCRATCH(test_relink_over_socket),
+		IN_SCRATCH(test_set_aside),
+		IN_SCRATCH(test_share),
 		IN_SCRATCH(test_remove),
 		IN_SCRATCH(test_remove_deep_trees),
 		IN_SCRATCH(test_remove_stays_on_its_filesystem),

@@ -362,6 +362,39 @@ static void test_as_its_owner(void **state)
 	assert_int_equal(st.st_uid, daemon.uid);
 }
 
+static void test_look_at_a_checkout(void **state)
+{
+	struct gp_git here = { .arena = arena, .as = &account, .dir = gp_strdup(arena, at("src")) };
+	struct gp_git_work work;
+	struct gp_error err = { 0 };
+
+	(void)state;
+	assert_int_equal(gp_git_look(&here, &work, &err), 0);
+	assert_string_equal(work.sha, sh("git rev-parse HEAD"));
+	assert_string_equal(work.ref, "main");
+	assert_null(work.origin);
+	assert_int_equal(work.changed.n + work.ignored.n, 0);
+
+	sh("git remote add origin https://git.example.com/a.git; echo more >>file; mkdir new __pycache__; echo x >'new/a b'; echo x >__pycache__/a.pyc;"
+	   "git mv sub/manage.py manage.py; printf '/.env\n' >.git/info/exclude; echo x >.env");
+	assert_int_equal(gp_git_look(&here, &work, &err), 0);
+	assert_string_equal(work.origin, "https://git.example.com/a.git");
+	assert_string_equal(gp_strv_join(arena, &work.changed, "|"), "file|manage.py|new/a b");
+	assert_string_equal(gp_strv_join(arena, &work.ignored, "|"), ".env");
+
+	/* nobody is on a branch: a tag, else the commit */
+	sh("git stash -q; git checkout -q --detach");
+	assert_int_equal(gp_git_look(&here, &work, &err), 0);
+	assert_string_equal(work.ref, work.sha);
+	sh("git tag v1");
+	assert_int_equal(gp_git_look(&here, &work, &err), 0);
+	assert_string_equal(work.ref, "v1");
+
+	here.dir = gp_strdup(arena, at("none"));
+	assert_int_equal(gp_git_look(&here, &work, &err), -1);
+	assert_int_equal(err.kind, GP_E_CONFIG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +409,7 @@ int main(void)
 		WITH_SOURCE(test_hostile_trees),
 		WITH_SOURCE(test_unreachable),
 		WITH_SOURCE(test_as_its_owner),
+		WITH_SOURCE(test_look_at_a_checkout),
 	};
 
 	if (!gp_proc_have("git"))
