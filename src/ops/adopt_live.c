@@ -190,6 +190,7 @@ static int adopt_drain(struct gp_deploy *d, struct gp_error *err)
 {
 	struct gp_slot old = gp_slot_stable(&d->paths);
 
+	(void)err;
 	if (gp_slot_is_routed(d, &old) || gp_streq(gp_slot_runs(d, &old), d->release))
 		return 0;
 	old.socket = kept_socket(d);
