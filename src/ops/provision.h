@@ -2,6 +2,8 @@
 #ifndef GP_OPS_PROVISION_H
 #define GP_OPS_PROVISION_H
 
+#include <sys/types.h>
+
 #include <stdint.h>
 
 #include "conf/host.h"
@@ -53,6 +55,15 @@ void gp_provision_checks(struct gp_ctx *ctx, struct gp_plan *plan, const struct 
 int gp_provision_baseline(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_error *err);
 /* Who may log in, and how; sshd NULL: there is none, and nothing to do. After the deploy user. */
 void gp_provision_ssh(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, struct gp_sshd *sshd);
+/* A file of root's from a template, checked before it is put in place (check may be NULL). */
+struct gp_var;
+int gp_provision_rendered(struct gp_ctx *ctx, struct gp_plan *plan, const char *path, const char *text, const struct gp_var *vars, size_t n,
+	struct gp_resource resource, mode_t mode, int (*check)(void *, const char *, struct gp_error *), struct gp_error *err);
+/* What was added from `first` on is that site's alone: what goes wrong with it stops no other. */
+void gp_provision_group(struct gp_plan *plan, size_t first, const struct gp_site *site);
+/* A site's units and the link between its gunicorns, in provision_units.c. */
+struct gp_paths;
+int gp_provision_site_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p, struct gp_error *err);
 /* The states of a site's units, once systemd has read their files. */
 void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site);
 /* The handler by which Caddy takes what has changed in its files. */

@@ -1,4 +1,4 @@
-/* A site's part of the plan: its user, folders, `.env`, role and database, units, sudoers lines and Caddy file. */
+/* A site's part of the plan: its user, folders, `.env`, role and database, sudoers lines and Caddy file. */
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +18,7 @@
 #include "sys/pkg.h"
 #include "sys/proc.h"
 
-enum { SECRET_KEY_LEN = 64, PASSWORD_LEN = 32, ENV_KEYS_MAX = 450, STOP_TIMEOUT_MAX_S = 90 };
+enum { SECRET_KEY_LEN = 64, PASSWORD_LEN = 32, ENV_KEYS_MAX = 450 };
 
 static void add_folder(struct gp_ctx *ctx, struct gp_plan *plan, const char *path, const char *owner, const char *group, mode_t mode)
 {
@@ -186,17 +186,7 @@ static void add_database(struct gp_ctx *ctx, struct gp_plan *plan, const struct 
 		.after = { p->env, gp_site_database_is_local(site) ? database_name : NULL, gp_site_database_is_local(site) ? role_name : NULL });
 }
 
-static const char *yes(bool is)
-{
-	return is ? "yes" : NULL;
-}
-
-static const char *number(struct gp_ctx *ctx, int64_t n)
-{
-	return gp_sprintf(ctx->arena, "%lld", (long long)n);
-}
-
-static int add_rendered(struct gp_ctx *ctx, struct gp_plan *plan, const char *path, const char *text, const struct gp_var *vars,
+int gp_provision_rendered(struct gp_ctx *ctx, struct gp_plan *plan, const char *path, const char *text, const struct gp_var *vars,
 	size_t n, struct gp_resource resource, mode_t mode, int (*check)(void *, const char *, struct gp_error *), struct gp_error *err)
 {
 	const char *content;
@@ -209,129 +199,11 @@ static int add_rendered(struct gp_ctx *ctx, struct gp_plan *plan, const char *pa
 	return 0;
 }
 
-static const char *unit_path(struct gp_ctx *ctx, const char *unit)
-{
-	return gp_sprintf(ctx->arena, "/etc/systemd/system/%s", unit);
-}
-
-static void add_dropins(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p, const char *unit)
-{
-	ADD(.type = &gp_dropins_type, .name = unit, .notify = GP_RES_RELOAD_UNITS,
-		.spec = SPEC(struct gp_dropins, .unit = unit, .allowed = site->drop_ins, .keep = gp_sprintf(ctx->arena, "%s/removed", p->state)));
-}
-
-/* What the owner's drop-ins say of gunicorn holds for the one that a new release is proven on, too. */
-static void add_dropins_of_next(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p)
-{
-	const char *folder = gp_sprintf(ctx->arena, "%s.d", unit_path(ctx, p->next));
-	static const struct gp_folder root = { .owner = "root", .group = "root", .mode = 0755 };
-
-	for (size_t i = 0; i < site->drop_ins.n; i++) {
-		const char *name = site->drop_ins.v[i];
-
-		if (!gp_fs_exists(gp_sprintf(ctx->arena, "%s.d/%s", unit_path(ctx, p->gunicorn), name)))
-			continue;
-		ADD(.type = &gp_folder_type, .name = folder, .spec = &root);
-		ADD(.type = &gp_link_type, .name = gp_sprintf(ctx->arena, "%s/%s", folder, name), .notify = GP_RES_RELOAD_UNITS, .after = { folder },
-			.spec = SPEC(struct gp_link, .target = gp_sprintf(ctx->arena, "../%s.d/%s", p->gunicorn, name)));
-	}
-	add_dropins(ctx, plan, site, p, p->next);
-}
-
-/* The link that Caddy goes by, at every boot and now. In the middle of a deploy it leads to the new release, and stays. */
-static int add_route(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p, struct gp_error *err)
-{
-	static const struct gp_folder root = { .owner = "root", .group = "root", .mode = 0755 };
-	const struct gp_var slug = { "slug", site->slug };
-	const char *is = gp_fs_readlink(ctx->arena, p->socket);
-
-	GP_TRY(add_rendered(ctx, plan, p->tmpfiles, gp_data_tmpfiles_conf, &slug, 1, (struct gp_resource){ 0 }, 0644, NULL, err));
-	ADD(.type = &gp_folder_type, .name = p->run, .spec = &root);
-	ADD(.type = &gp_link_type, .name = p->socket, .after = { p->run },
-		.spec = SPEC(struct gp_link, .target = is && gp_streq(is, GP_ROUTE_NEXT) ? GP_ROUTE_NEXT : GP_ROUTE_STABLE));
-	return 0;
-}
-
-/* One template for both: they differ in their socket and in the file that says which release they run. */
-static int add_gunicorn(struct gp_ctx *ctx, struct gp_plan *plan, const char *unit, bool stable, bool socket, const struct gp_var *vars,
-	size_t n, struct gp_resource base, struct gp_error *err)
-{
-	const struct gp_var own[] = {
-		{ "stable", yes(stable) },
-		{ "socket", yes(stable && socket) },
-		{ "slot", stable ? "stable" : "next" },
-		{ "release_env", stable ? "release.env" : "next.env" },
-		{ "while", stable ? "" : ", while a release takes over" },
-	};
-	enum { OWN = sizeof(own) / sizeof(own[0]) };
-	struct gp_var *all = gp_alloc_array(ctx->arena, n + OWN, sizeof(*all));
-
-	memcpy(all, own, sizeof(own));
-	memcpy(all + OWN, vars, n * sizeof(*vars));
-	return add_rendered(ctx, plan, unit_path(ctx, unit), gp_data_gunicorn_service, all, n + OWN, base, 0644, NULL, err);
-}
-
-static int add_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p,
-	struct gp_error *err)
-{
-	const struct gp_resource base = { .notify = GP_RES_RELOAD_UNITS, .after = { p->run_user } };
-	const struct gp_var root = { "root", p->root };
-	const char *sandbox;
-
-	GP_TRY(gp_template(ctx->arena, gp_data_sandbox_conf, &root, 1, &sandbox, err));
-	const struct gp_var vars[] = {
-		root,
-		{ "slug", site->slug },
-		{ "domain", site->domain },
-		{ "state", p->state },
-		{ "user", p->run_user },
-		{ "subdir", gp_streq(site->subdir, ".") ? "" : gp_sprintf(ctx->arena, "/%s", site->subdir) },
-		{ "workers", number(ctx, site->gunicorn.workers) },
-		{ "threads", number(ctx, site->gunicorn.threads) },
-		{ "timeout", number(ctx, site->gunicorn.timeout) },
-		{ "stop_timeout", number(ctx, site->gunicorn.timeout < STOP_TIMEOUT_MAX_S ? site->gunicorn.timeout + 5 : STOP_TIMEOUT_MAX_S) },
-		{ "wsgi", site->wsgi },
-		{ "celery_app", site->celery.app },
-		{ "concurrency", number(ctx, site->celery.concurrency) },
-		{ "beat", site->celery.beat ? gp_sprintf(ctx->arena, " --beat --schedule /run/goldpath-celery-%s/beat", site->slug) : "" },
-		{ "sandbox", sandbox },
-	};
-	const size_t n = sizeof(vars) / sizeof(vars[0]);
-
-	GP_TRY(add_gunicorn(ctx, plan, p->gunicorn, true, site->gunicorn.socket, vars, n, base, err));
-	GP_TRY(add_gunicorn(ctx, plan, p->next, false, site->gunicorn.socket, vars, n, base, err));
-	add_dropins(ctx, plan, site, p, p->gunicorn);
-	add_dropins_of_next(ctx, plan, site, p);
-	add_dropins(ctx, plan, site, p, p->gunicorn_socket);
-	add_dropins(ctx, plan, site, p, p->celery);
-	if (site->gunicorn.socket)
-		GP_TRY(add_rendered(ctx, plan, unit_path(ctx, p->gunicorn_socket), gp_data_gunicorn_socket, vars, n, base, 0644, NULL, err));
-	if (site->celery.enabled)
-		GP_TRY(add_rendered(ctx, plan, unit_path(ctx, p->celery), gp_data_celery_service, vars, n, base, 0644, NULL, err));
-	return 0;
-}
-
 /* What goes wrong with one site is that site's alone. */
-static void of_this_site(struct gp_plan *plan, size_t first, const struct gp_site *site)
+void gp_provision_group(struct gp_plan *plan, size_t first, const struct gp_site *site)
 {
 	for (size_t i = first; i < plan->n; i++)
 		plan->v[i].group = site->slug;
-}
-
-/* Whether a unit should run follows from whether there is a release to run. */
-void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site)
-{
-	size_t first = plan->n;
-	const struct gp_paths paths = gp_site_paths(ctx, site->slug), *p = &paths;
-	bool live = gp_fs_exists(p->release_env);
-	const struct gp_unit *on = SPEC(struct gp_unit, .present = true, .own_file = true, .enabled = true, .running = live);
-	const struct gp_unit *socket = SPEC(struct gp_unit, .present = true, .own_file = true, .enabled = true, .running = live, .stop_first = p->gunicorn);
-	static const struct gp_unit off = { .present = false };
-
-	ADD(.type = &gp_unit_type, .name = p->gunicorn_socket, .spec = site->gunicorn.socket ? socket : &off, .after = { GP_RES_RELOAD_UNITS });
-	ADD(.type = &gp_unit_type, .name = p->gunicorn, .spec = on, .after = { GP_RES_RELOAD_UNITS });
-	ADD(.type = &gp_unit_type, .name = p->celery, .spec = site->celery.enabled ? on : &off, .after = { GP_RES_RELOAD_UNITS });
-	of_this_site(plan, first, site);
 }
 
 static int check_sudoers(void *ctx, const char *candidate, struct gp_error *err)
@@ -346,10 +218,10 @@ static int add_sudoers(struct gp_ctx *ctx, struct gp_plan *plan, const char *dep
 	const struct gp_var vars[] = {
 		{ "slug", site->slug },
 		{ "user", deploy },
-		{ "celery", yes(site->celery.enabled) },
+		{ "celery", gp_yes(site->celery.enabled) },
 	};
 
-	return add_rendered(ctx, plan, p->sudoers_file, gp_data_sudoers, vars, 3,
+	return gp_provision_rendered(ctx, plan, p->sudoers_file, gp_data_sudoers, vars, 3,
 		(struct gp_resource){ .after = { GP_RES_PACKAGES, deploy } }, 0440, check_sudoers, err);
 }
 
@@ -411,12 +283,12 @@ static int add_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_h
 		{ "addresses", caddy_addresses(ctx, site, &served) },
 		{ "redirects", caddy_addresses(ctx, site, &redirected) },
 		{ "tls", tls[site->tls] },
-		{ "https", yes(site->tls != GP_TLS_OFF) },
+		{ "https", gp_yes(site->tls != GP_TLS_OFF) },
 		{ "scheme", site->tls == GP_TLS_OFF ? "http" : "https" },
-		{ "streams", yes(keeps_streams(ctx, host)) },
+		{ "streams", gp_yes(keeps_streams(ctx, host)) },
 	};
 
-	return add_rendered(ctx, plan, p->caddy_file, gp_data_site_caddy, vars, sizeof(vars) / sizeof(vars[0]),
+	return gp_provision_rendered(ctx, plan, p->caddy_file, gp_data_site_caddy, vars, sizeof(vars) / sizeof(vars[0]),
 		(struct gp_resource){ .notify = GP_RES_RELOAD_CADDY, .after = { "/etc/caddy/sites-enabled" } }, 0644, check_caddy, err);
 }
 
@@ -461,10 +333,9 @@ int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 	add_folders(ctx, plan, deploy, p);
 	GP_TRY(add_dotenv(ctx, plan, deploy, site, p, err));
 	add_database(ctx, plan, host, site, p);
-	GP_TRY(add_route(ctx, plan, site, p, err));
-	GP_TRY(add_units(ctx, plan, site, p, err));
+	GP_TRY(gp_provision_site_units(ctx, plan, site, p, err));
 	GP_TRY(add_sudoers(ctx, plan, deploy, site, p, err));
 	GP_TRY(add_caddy(ctx, plan, host, site, p, err));
-	of_this_site(plan, first, site);
+	gp_provision_group(plan, first, site);
 	return 0;
 }
