@@ -2,9 +2,8 @@
 #ifndef GP_OPS_PROVISION_H
 #define GP_OPS_PROVISION_H
 
-#include <sys/types.h>
-
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "conf/host.h"
 #include "conf/site.h"
