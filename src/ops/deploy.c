@@ -160,6 +160,7 @@ int gp_deploy_resume(struct gp_ctx *ctx, const struct gp_deploy_request *request
 {
 	struct gp_deploy *d = gp_alloc(ctx->arena, sizeof(*d));
 	GP_AUTO_LOCK lock = { .fd = -1 };
+	bool serves;
 	int result;
 
 	GP_TRY(gp_deploy_load(ctx, request, d, err));
@@ -168,8 +169,11 @@ int gp_deploy_resume(struct gp_ctx *ctx, const struct gp_deploy_request *request
 	result = gp_deploy_recover(d, &lock, err);
 	gp_confined_end(d);
 	GP_TRY(result);
-	gp_deploy_serves(d, ret_words);
-	return 0;
+	serves = gp_deploy_serves(d, ret_words);
+	if (result == 0)
+		return 0;
+	gp_fail(err, serves ? GP_E_DEPLOY : GP_E_FAILED, "what was cut off could not be finished: the warning above says why");
+	return gp_state(err, "%s", *ret_words);
 }
 
 int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err)

@@ -116,7 +116,8 @@ int gp_prune_for_space(struct gp_deploy *d, uint64_t bytes, uint64_t inodes, str
 void gp_deploy_back(struct gp_deploy *d);
 /* Delete a release, and what it alone has in static. The live one stays, and one that is not there is fine. */
 int gp_deploy_remove_release(struct gp_deploy *d, const char *id, struct gp_error *err);
-/* What the journal says of one that was killed: finished where it had been proven, else undone; told of either way. */
+/* What the journal says of one that was killed: finished where it had been proven, else undone; told of either way. 1: it could not be finished,
+ * which is told too. */
 int gp_deploy_recover(struct gp_deploy *d, struct gp_lock *lock, struct gp_error *err);
 /* Does the site still answer? Asked and not assumed; *ret_words: "still serving …", "still serving …, which is not well: …", "nothing serves:
  * …", "no release of … is live". */

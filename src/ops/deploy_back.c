@@ -180,10 +180,11 @@ int gp_deploy_recover(struct gp_deploy *d, struct gp_lock *lock, struct gp_error
 	old.previous = on_disk(d, u.previous) ? u.previous : NULL;
 	gp_tell_warn(d->ctx, "the %s of %s before this one was cut off in step '%s'", u.what, *u.ref ? u.ref : u.release, u.step);
 	if (on_disk(d, u.release) && assigned && gp_streq(assigned, u.release)) {
-		if (finish(&old, &u, lock, &why) == 0)
-			gp_tell_note(d->ctx, "%s had been proven: finished, it is live", u.release);
-		else
+		if (finish(&old, &u, lock, &why) < 0) {
 			gp_tell_warn(d->ctx, "it could not be finished: %s", why.msg);
+			return 1;
+		}
+		gp_tell_note(d->ctx, "%s had been proven: finished, it is live", u.release);
 		return 0;
 	}
 	if (gp_streq(u.what, "rollback"))

@@ -85,11 +85,11 @@ static const struct gp_release *choose(struct gp_deploy *d, const char *to, cons
 	return release;
 }
 
-/* The dump that was made before the first migration that `to` does not know: the oldest of the newer releases that has one, if nothing that is
- * ahead had been applied by then. */
+/* The newest dump in which nothing that is ahead had been applied: those migrations may have come, gone and come again, and what was written
+ * meanwhile is not in the older ones. */
 static const char *dump_of(struct gp_ctx *ctx, const struct gp_releases *list, const struct gp_rollback *r)
 {
-	for (size_t i = list->n; i-- > 0;) {
+	for (size_t i = 0; i < list->n; i++) {
 		const struct gp_release *release = &list->v[i];
 		bool before = true;
 
@@ -128,6 +128,8 @@ static int look(struct gp_deploy *d, const struct gp_rollback_request *request, 
 	if (!to)
 		return -1;
 	*r = (struct gp_rollback){ .how = request->how, .from = gp_deploy_serving(d), .to = to->record.release };
+	if (*to->record.ref)
+		d->ref = to->record.ref;
 	if (r->from && gp_streq(r->from, r->to))
 		return 0;
 	GP_TRY(read_applied(d, &now.applied, err));
