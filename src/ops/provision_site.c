@@ -1,5 +1,4 @@
 /* A site's part of the plan: its user, folders, `.env`, role and database, sudoers lines and Caddy file. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -15,7 +14,6 @@
 #include "sys/caddy.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
-#include "sys/pkg.h"
 #include "sys/proc.h"
 
 enum { SECRET_KEY_LEN = 64, PASSWORD_LEN = 32, ENV_KEYS_MAX = 450 };
@@ -250,18 +248,6 @@ static const char *caddy_addresses(struct gp_ctx *ctx, const struct gp_site *sit
 	return list;
 }
 
-/* Caddy 2.7 and newer; 2.6.2 (Debian 12 and 13, Ubuntu 24.04) refuses a file that names stream_close_delay. What is not installed yet will be
- * new where it comes from Caddy's own repository. */
-static bool keeps_streams(struct gp_ctx *ctx, const struct gp_host *host)
-{
-	const char *version = NULL;
-	int major, minor;
-
-	if (gp_pkg_version(ctx->arena, "caddy", &version, NULL) < 0 || !version)
-		return host->caddy == GP_CADDY_OFFICIAL;
-	return sscanf(version, "%d.%d", &major, &minor) == 2 && (major > 2 || (major == 2 && minor >= 7));
-}
-
 static int add_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_host *host, const struct gp_site *site, const struct gp_paths *p,
 	struct gp_error *err)
 {
@@ -285,7 +271,8 @@ static int add_caddy(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_h
 		{ "tls", tls[site->tls] },
 		{ "https", gp_yes(site->tls != GP_TLS_OFF) },
 		{ "scheme", site->tls == GP_TLS_OFF ? "http" : "https" },
-		{ "streams", gp_yes(keeps_streams(ctx, host)) },
+		/* Caddy 2.7 and newer: 2.6.2, which the distributions have, refuses a file that names stream_close_delay. */
+		{ "streams", gp_yes(host->caddy == GP_CADDY_OFFICIAL) },
 	};
 
 	return gp_provision_rendered(ctx, plan, p->caddy_file, gp_data_site_caddy, vars, sizeof(vars) / sizeof(vars[0]),

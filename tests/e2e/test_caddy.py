@@ -289,6 +289,7 @@ class Bare(unittest.TestCase):
             f'+ file {OURS}',
             '+ folder /run/caddy',
             f"~ option in {CADDYFILE}: add 'admin unix/{SOCKET}'",
+            f"~ option in {CADDYFILE}: add 'grace_period 30s'",
             '~ run reload caddy',
         ])
 
