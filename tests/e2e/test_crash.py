@@ -28,39 +28,56 @@ class Migration(migrations.Migration):
 '''
 UNMIGRATE = f"runuser -u postgres -- psql -q {lib.SLUG.replace('-', '_')} -c \"delete from django_migrations where name = '0003_again'\""
 
-# Runs inside: deploy, stopped by the kernel as the line of the journal is synced; the pid of goldpath once it stands still.
+# Runs inside: deploy, stopped by the kernel as that line of the journal is synced. Prints the pid of goldpath once it stands still; how it
+# ends in the end is in /root/held.code.
 HOLD = f'''
 import os, subprocess, sys, time
-inject = 'inject=fsync:signal=STOP:when=' + sys.argv[1]
-out = open('/root/held', 'w')
-tracer = subprocess.Popen(['strace', '-o', '/dev/null', '-P', '{JOURNAL}', '-e', 'trace=fsync', '-e', inject, 'goldpath', 'deploy', '{lib.SLUG}',
-                           '--ref', 'again'], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
-def lines():
-    with open('{JOURNAL}') as f:
-        return sum('"what":"deploy"' in line or '"step"' in line or '"end"' in line for line in f)
-def child():
-    with open('/proc/%d/task/%d/children' % (tracer.pid, tracer.pid)) as f:
+number = int(sys.argv[1])
+for name in ('pid', 'code'):
+    if os.path.exists('/root/held.' + name):
+        os.remove('/root/held.' + name)
+
+def put(name, text):
+    with open('/root/new', 'w') as f:
+        f.write(str(text))
+    os.rename('/root/new', '/root/held.' + name)
+
+def goldpath_of(tracer):
+    with open('/proc/%d/task/%d/children' % (tracer, tracer)) as f:
         for pid in f.read().split():
             with open('/proc/%s/comm' % pid) as comm:
                 if comm.read().strip() == 'goldpath':
                     return pid
-begin = os.stat('{JOURNAL}').st_ino
-while tracer.poll() is None:
-    if os.stat('{JOURNAL}').st_ino != begin and lines() > int(sys.argv[1]):
-        time.sleep(0.1)
-        print(child())
-        # Who waits for goldpath is told how it ended.
-        if os.fork() == 0:
-            os.setsid()
-            null = os.open('/dev/null', os.O_RDWR)
-            for fd in (0, 1, 2):
-                os.dup2(null, fd)
-            code = tracer.wait()
-            with open('/root/held.code', 'w') as f:
-                f.write('%d\\n' % code)
-        os._exit(0)
+
+def watch():
+    old = os.stat('{JOURNAL}').st_ino
+    with open('/root/held', 'w') as out:
+        tracer = subprocess.Popen(['strace', '-o', '/dev/null', '-P', '{JOURNAL}', '-e', 'trace=fsync', '-e',
+                                   'inject=fsync:signal=STOP:when=%d' % number, 'goldpath', 'deploy', '{lib.SLUG}', '--ref', 'again'],
+                                  stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    while tracer.poll() is None:
+        if os.stat('{JOURNAL}').st_ino != old:
+            with open('{JOURNAL}') as f:
+                if len(f.read().splitlines()) > number:
+                    time.sleep(0.1)
+                    put('pid', goldpath_of(tracer.pid))
+                    break
+        time.sleep(0.01)
+    put('code', tracer.wait())
+
+if os.fork() == 0:
+    os.setsid()
+    null = os.open('/dev/null', os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    watch()
+    os._exit(0)
+while True:
+    for name in ('pid', 'code'):
+        if os.path.exists('/root/held.' + name):
+            with open('/root/held.' + name) as f:
+                sys.exit(print(f.read() if name == 'pid' else 'ended ' + f.read()))
     time.sleep(0.01)
-print('ended', tracer.returncode, open('/root/held').read())
 '''
 
 
@@ -95,7 +112,7 @@ class Matrix(unittest.TestCase):
         return visitors.journal(self.host)[-1]
 
     def hold(self, number):
-        self.host.sh(f'{UNMIGRATE}; rm -f /root/held.code')
+        self.host.sh(UNMIGRATE)
         said = self.host.sh(f'python3 /root/hold.py {number}')
         self.assertRegex(said, r'^\d+$')
         return visitors.journal(self.host)[-1], said
@@ -249,7 +266,7 @@ class FullDisk(unittest.TestCase):
 
     def one(self, step, number):
         before = visitors.stands(self.host)
-        self.host.sh(f'{UNMIGRATE}; rm -f /root/held.code')
+        self.host.sh(UNMIGRATE)
         pid = self.host.sh(f'python3 /root/hold.py {number}')
         self.assertRegex(pid, r'^\d+$')
         self.host.run('sh', '-c', 'dd if=/dev/zero of=/mnt/disk/filler bs=64k; dd if=/dev/zero of=/mnt/disk/filler2 bs=1k')
