@@ -26,6 +26,7 @@ enum {
 	SMOKE_FIRST_WAIT_MS = 60000, /* a first certificate from a public CA takes seconds */
 	SITEMAP_TIMEOUT_MS = 10000,
 	CELERY_WAIT_MS = 30000,
+	CELERY_EXEC_MS = 5000,
 };
 
 int gp_deploy_start(struct gp_deploy *d, struct gp_error *err)
@@ -132,8 +133,10 @@ int gp_deploy_celery_on(struct gp_deploy *d, const char *release, struct gp_erro
 	if (gp_streq(gp_slot_unit_runs(d, d->paths.celery), release))
 		return 0;
 	GP_TRY(gp_slot_restart(d, d->paths.celery, err));
-	if (gp_streq(gp_slot_unit_runs(d, d->paths.celery), release))
-		return 0;
+	/* systemd calls it started before the process has become Celery, with what says which release it is. */
+	for (int64_t deadline = gp_mono_ms() + CELERY_EXEC_MS; gp_left_ms(deadline) > 0; poll(NULL, 0, PROBE_EVERY_MS))
+		if (gp_streq(gp_slot_unit_runs(d, d->paths.celery), release))
+			return 0;
 	gp_fail(err, GP_E_FAILED, "Celery does not run the new release");
 	return gp_journal_explain(d->paths.celery, err);
 }

@@ -111,7 +111,7 @@ class Case(unittest.TestCase):
         return {row['release']: {**row, 'mark': marks[row['release']]} for row in rows}
 
     def sql(self, text, database=DATABASE):
-        return self.host.sh(f"runuser -u postgres -- psql -qAt {database} <<'END'\n{text}\nEND")
+        return self.host.sh(f"runuser -u postgres -- psql -qAt -d {database} <<'END'\n{text}\nEND")
 
     def databases(self):
         return set(self.sql('select datname from pg_database').split())
@@ -274,6 +274,7 @@ class Database(Case):
         self.assertLess(int(away[1]), 3000)
         self.whole(older)
         self.assertEqual((self.sql('select text from mark'), self.applied()[-1]), ('before', '0002_home_page'))
+        self.sql(f'alter database "{away[2]}" allow_connections true')      # closed to whoever comes too late
         self.assertEqual(self.sql('select text from mark', away[2]).split(), ['before', 'after'])
         self.assertEqual(self.databases() - known, {away[2]})
         self.assertEqual(self.host.goldpath('provision').out, '0 changes\n')
