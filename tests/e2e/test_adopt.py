@@ -11,7 +11,6 @@ import time
 import unittest
 
 import lib
-from test_kill import KILLER
 
 PACKAGES = ('ca-certificates curl git python3 python3-venv python3-pip build-essential libpq-dev postgresql postgresql-contrib '
             'postgresql-client redis-server ufw caddy')
@@ -20,6 +19,28 @@ UNIT, CELERY = f'sum-{lib.SLUG}-gunicorn.service', f'sum-{lib.SLUG}-celery.servi
 SOCKET = f'/run/sum-{lib.SLUG}/gunicorn.sock'
 CADDY = f'/etc/caddy/sites-enabled/sum-{lib.SLUG}.caddy'
 FLAG = '--i-know-changes-stay-behind'
+
+# Runs inside: a command is killed a little after its lock file says a step (or, with `-`, ends by itself).
+KILLER = '''
+import subprocess, sys, time
+lock, steps, delay, argv = sys.argv[1], sys.argv[2].split(','), float(sys.argv[3]), sys.argv[4:]
+p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=open('/root/out', 'w'), stderr=open('/root/err', 'w'))
+mine = 'pid: %d\\n' % p.pid
+while p.poll() is None:
+    try:
+        text = open(lock).read()
+    except FileNotFoundError:
+        continue
+    step = text.rsplit('step: ', 1)[-1].strip()
+    if mine in text and step in steps:
+        time.sleep(delay)
+        if p.poll() is None:
+            p.kill()
+            p.wait()
+            print(open(lock).read().rsplit('step: ', 1)[-1].strip() or '-')
+            sys.exit()
+print('ended', p.returncode)
+'''
 
 ENV = f'''DJANGO_SETTINGS_MODULE=acme_kitchens.settings.production
 DJANGO_SECRET_KEY={SECRET}
