@@ -194,8 +194,10 @@ class Matrix(unittest.TestCase):
     def one_fault(self, step, fault, crowd):
         before = visitors.stands(self.host)
         line, pid = self.hold(self.number('begin', step))
-        mend = fault()
-        self.host.sh(f'kill -CONT {pid}')
+        try:
+            mend = fault()
+        finally:
+            self.host.sh(f'kill -CONT {pid}')
         code = int(lib.wait_for(lambda: self.host.run('cat', '/root/held.code').out, 'the deploy ends', 200))
         if mend:
             mend()
@@ -233,9 +235,8 @@ class Matrix(unittest.TestCase):
     def network(self):
         """Outwards, and what a nameserver is asked by."""
         device = self.host.sh("ip -o route show default | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p'")
-        route = self.host.sh('ip -o route show default').splitlines()[0]
-        self.host.sh(f'ip link set {device} down')
-        return lambda: self.host.sh(f'ip link set {device} up; ip route replace {route}')
+        self.host.sh(f'ip route save >/root/routes; ip link set {device} down')
+        return lambda: self.host.sh(f'ip link set {device} up; ip route restore </root/routes || true; ip route show default | grep -q .')
 
 
 class FullDisk(unittest.TestCase):
