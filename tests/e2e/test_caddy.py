@@ -71,7 +71,8 @@ class Caddy(unittest.TestCase):
         self.host.write(f'{SITES}/{name}.caddy', f'{name}.test {{\n\ttls internal\n\trespond "{says}"\n{more}}}\n')
 
     def said(self, name):
-        return self.host.get('/', domain=f'{name}.test').body.decode()
+        # A name that is new has its certificate a moment after the reload.
+        return lib.wait_for(lambda: self.host.get('/', domain=f'{name}.test'), f'{name}.test answers').body.decode()
 
     def provision(self, *args, **kw):
         done = self.host.goldpath('provision', *args, **kw)
