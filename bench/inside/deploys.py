@@ -79,6 +79,7 @@ class Prober(threading.Thread):
         super().__init__(daemon=True)
         self.domain, self.connection = domain, None
         self.answers = []  # (when it had come, release or "")
+        self.unwell = []   # why there was none
         self.ended = threading.Event()
 
     def ask(self):
@@ -88,10 +89,13 @@ class Prober(threading.Thread):
             self.connection.request("GET", "/health/")
             answer = self.connection.getresponse()
             body = answer.read()
-            return json.loads(body)["version"]["release"] if answer.status == 200 else ""
-        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            if answer.status == 200:
+                return json.loads(body)["version"]["release"]
+            self.unwell.append(f"{answer.status} {body[:300].decode(errors='replace')}")
+        except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
             self.connection = None
-            return ""
+            self.unwell.append(repr(error))
+        return ""
 
     def run(self):
         while not self.ended.is_set():
@@ -273,7 +277,7 @@ def measure(job):
         thread.ended.set()
     for thread in (prober, *holders):
         thread.join()
-    result.update(peak=memory.peak, steps_back=prober.steps_back(), unwell=sum(not release for _, release in prober.answers),
+    result.update(peak=memory.peak, steps_back=prober.steps_back(), unwell=prober.unwell,
                   whole=sum(holder.whole for holder in holders), cut=[why for holder in holders for why in holder.cut])
     failed = result.get("during", {}).get("failed", 0) + result.get("steady", {}).get("failed", 0)
     if failed or result["cut"] or result["unwell"]:
