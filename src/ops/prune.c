@@ -31,22 +31,23 @@ static bool is_needed(struct gp_deploy *d, const struct gp_release *r)
 	return r->live || r->previous || is(name, d->previous) || is(name, d->release) || is(name, gp_releases_live(d->ctx, &d->paths));
 }
 
-/* The newest first. One whose dump is still there stays beside those that count, but no more of them than those. */
+/* The newest first. One whose dump is still there, or that somebody went back from, stays beside those that count, but no more of them than
+ * those: what was left must not push out what a rollback could go to. */
 static void choose(struct gp_deploy *d, const struct gp_releases *list, bool *stays)
 {
-	size_t counted = 0, with_backup = 0, keep = (size_t)d->site.keep.releases;
+	size_t counted = 0, beside = 0, keep = (size_t)d->site.keep.releases;
 
 	for (size_t i = 0; i < list->n; i++) {
 		const struct gp_release *r = &list->v[i];
 
 		if (!r->there || (r->failed && !is_needed(d, r)))
 			continue;
-		if (counted < keep || is_needed(d, r)) {
+		if ((counted < keep && !gp_streq(r->record.result, GP_RELEASE_ROLLED_BACK)) || is_needed(d, r)) {
 			stays[i] = true;
 			counted++;
-		} else if (r->has_backup && with_backup < keep) {
+		} else if ((r->has_backup || gp_streq(r->record.result, GP_RELEASE_ROLLED_BACK)) && beside < keep) {
 			stays[i] = true;
-			with_backup++;
+			beside++;
 		}
 	}
 }

@@ -225,6 +225,19 @@ static void test_prune_leaves_what_is_needed(void **state)
 	assert_int_equal(access(at("sites/acme/releases/mine"), F_OK), 0);
 }
 
+/* Whoever goes back often, and deploys again, still has somewhere to go back to. */
+static void test_prune_and_rolled_back(void **state)
+{
+	(void)state;
+	for (int n = 1; n <= 9; n++)
+		make(n, n == 9 || n <= 3 ? "ok" : GP_RELEASE_ROLLED_BACK, true);
+	go_live(9);
+	d.release = id(9);
+	prune();
+	for (int n = 1; n <= 9; n++) /* 9, 3 and 2 count; of those that were left the newest three stay too */
+		assert_int_equal(there(FOLDER, n), n == 9 || n == 2 || n == 3 || n >= 6);
+}
+
 static void test_prune_and_dumps(void **state)
 {
 	(void)state;
@@ -323,6 +336,7 @@ int main(void)
 		TEST(test_list),
 		TEST(test_prune_by_count),
 		TEST(test_prune_leaves_what_is_needed),
+		TEST(test_prune_and_rolled_back),
 		TEST(test_prune_and_dumps),
 		TEST(test_records_of_failed_ones),
 		TEST(test_prune_for_space),
