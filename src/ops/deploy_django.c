@@ -99,8 +99,6 @@ const char *gp_deploy_without_backup(const struct gp_deploy *d)
 
 	if (gp_deploy_without_migrate(d))
 		return "nothing to migrate";
-	if (d->django && !d->django->applied.n)
-		return "nothing is in the database yet";
 	if (!d->site.backup_before_migrate)
 		return "backup_before_migrate: false";
 	return gp_site_database_is_local(&d->site) && (!host || is_local(host)) ? NULL : "the database is on another host";
@@ -193,6 +191,10 @@ int gp_deploy_backup(struct gp_deploy *d, struct gp_error *err)
 	GP_AUTO_FD folder = -1;
 
 	GP_TRY(check_database(d, err));
+	if (d->django && !d->django->applied.n) {
+		gp_tell_note(d->ctx, "nothing is in the database yet");
+		return 0;
+	}
 	GP_TRY(open_backups(d, &folder, err));
 	GP_TRY(check_room(d, err));
 	GP_TRY_TO(err, dump(d, folder, name, err), "dump database %s", d->site.database.name);
