@@ -314,8 +314,9 @@ int gp_pg_open_database(struct gp_pg *pg, struct gp_arena *arena, const char *da
 {
 	const char *there, *name;
 
-	GP_TRY(gp_pg_value(pg, arena, "select 1 from pg_database where datname = $1 and (datistemplate or not datallowconn or datconnlimit <> -1)",
-		&database, 1, &there, err));
+	/* -2: a DROP DATABASE that was cut off (Postgres 15.4 and newer). Nothing can be done with that one but to drop it. */
+	GP_TRY(gp_pg_value(pg, arena, "select 1 from pg_database where datname = $1 and datconnlimit <> -2"
+		" and (datistemplate or not datallowconn or datconnlimit <> -1)", &database, 1, &there, err));
 	if (!there)
 		return 0;
 	GP_TRY(gp_pg_identifier(pg, arena, database, &name, err));
