@@ -152,7 +152,13 @@ class Load:
         self.threads = [threading.Thread(target=self.work, args=(keep,)) for keep in (True, True, False, False)]
 
     def connect(self):
-        plain = socket.create_connection((self.host.ip, 443), timeout=20)
+        plain = socket.socket()
+        plain.settimeout(20)
+        try:
+            plain.connect((self.host.ip, 443))
+        except TimeoutError as error:       # nobody answers the SYN: what the host's firewall made of it
+            raise TimeoutError(f'{error}: ' + self.host.sh(
+                f'grep -w sport={plain.getsockname()[1]} /proc/net/nf_conntrack; iptables -vnxL ufw-before-input | grep INVALID')) from error
         connection = http.client.HTTPConnection(lib.DOMAIN, timeout=20)
         connection.auto_open = 0
         connection.sock = self.tls.wrap_socket(plain, server_hostname=lib.DOMAIN)
