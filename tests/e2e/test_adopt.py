@@ -158,7 +158,7 @@ class Load:
             plain.connect((self.host.ip, 443))
         except TimeoutError as error:       # nobody answers the SYN: what the host's firewall made of it
             raise TimeoutError(f'{error}: ' + self.host.sh(
-                f'grep -w sport={plain.getsockname()[1]} /proc/net/nf_conntrack; iptables -vnxL ufw-before-input | grep INVALID')) from error
+                f'grep -w sport={plain.getsockname()[1]} /proc/net/nf_conntrack || :; iptables -vnxL ufw-before-input | grep INVALID || :')) from error
         connection = http.client.HTTPConnection(lib.DOMAIN, timeout=20)
         connection.auto_open = 0
         connection.sock = self.tls.wrap_socket(plain, server_hostname=lib.DOMAIN)
