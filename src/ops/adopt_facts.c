@@ -14,7 +14,7 @@
 #include "sys/fs.h"
 #include "sys/unit.h"
 
-enum { FACTS_MAX = 32, FILE_MAX = 1 << 20, DRAIN_LEAST_S = 60, PROBE_TIMEOUT_MS = 5000 };
+enum { FACTS_MAX = 32, FILE_MAX = 1 << 20, DRAIN_LEAST_S = 60 };
 
 struct facts {
 	struct gp_adopt *a;
@@ -358,13 +358,13 @@ static void health_facts(struct facts *f, const struct gp_site *site)
 {
 	struct gp_adopt *a = f->a;
 	struct gp_site plain = *site;
-	struct gp_health health = gp_health_ask(a->ctx, &plain, plain.domain, a->paths.socket, PROBE_TIMEOUT_MS);
+	struct gp_health health = gp_health_ask(a->ctx, &plain, plain.domain, a->paths.socket, GP_HEALTH_TIMEOUT_MS);
 
 	if (health.status >= GP_HEALTH_DEGRADED || health.status == GP_HEALTH_NO_ANSWER || health.status == GP_HEALTH_UNHEALTHY)
 		return;
 	plain.health.contract = GP_HEALTH_HTTP;
 	for (int i = 0; i < 2; i++) {
-		health = gp_health_ask(a->ctx, &plain, plain.domain, a->paths.socket, PROBE_TIMEOUT_MS);
+		health = gp_health_ask(a->ctx, &plain, plain.domain, a->paths.socket, GP_HEALTH_TIMEOUT_MS);
 		if (health.status == GP_HEALTH_OK) {
 			fact(f, "health.contract", "http");
 			fact(f, "health.path", i ? "/" : NULL);

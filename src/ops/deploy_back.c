@@ -17,8 +17,6 @@
 #include "sys/ctx.h"
 #include "sys/fs.h"
 
-enum { PROBE_TIMEOUT_MS = 5000 };
-
 static bool on_disk(struct gp_deploy *d, const char *release)
 {
 	return release && *release && !strchr(release, '/') && gp_fs_exists(gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, release));
@@ -43,7 +41,7 @@ bool gp_deploy_serves(struct gp_deploy *d, const char **ret_words)
 	*ret_words = gp_sprintf(d->ctx->arena, "no release of %s is live", d->site.slug);
 	if (!serving)
 		return false;
-	health = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, PROBE_TIMEOUT_MS);
+	health = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, GP_HEALTH_TIMEOUT_MS);
 	if (health.status >= GP_HEALTH_DEGRADED)
 		*ret_words = gp_sprintf(d->ctx->arena, "still serving %s", serving);
 	else if (health.status > GP_HEALTH_NO_ANSWER)

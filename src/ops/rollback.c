@@ -17,7 +17,7 @@
 #include "sys/lock.h"
 #include "sys/pg.h"
 
-enum { NAMED = 8, PROBE_TIMEOUT_MS = 5000 };
+enum { NAMED = 8 };
 
 /* In the journal. */
 static const char *const hows[] = {
@@ -189,7 +189,7 @@ static int check_back(struct gp_deploy *d, const struct gp_rollback *r, struct g
 /* A Redis that is down makes every release unhealthy: then the older one need only be as well as what serves. */
 static void see_how_well(struct gp_deploy *d)
 {
-	struct gp_health now = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, PROBE_TIMEOUT_MS);
+	struct gp_health now = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, GP_HEALTH_TIMEOUT_MS);
 
 	d->unwell = now.status == GP_HEALTH_UNHEALTHY;
 	if (d->unwell)

@@ -21,8 +21,6 @@
 enum {
 	JOB_TIMEOUT_MS = 150000,
 	UNWELL_AFTER_MS = 5000, /* until then it may still become better */
-	PROBE_TIMEOUT_MS = 5000,
-	PROBE_LEAST_MS = 1000,
 	PROBE_EVERY_MS = 50,
 	DRAIN_EVERY_MS = 20,
 	JOURNAL_LINES = 30,
@@ -200,14 +198,6 @@ static int still_running(struct gp_deploy *d, const char *unit, pid_t *pid, uint
 	return -1;
 }
 
-/* A last probe with hardly any time left would only say that it timed out, and hide the answer before it. */
-static int64_t probe_timeout(int64_t deadline)
-{
-	int64_t left = gp_left_ms(deadline);
-
-	return left > PROBE_TIMEOUT_MS ? PROBE_TIMEOUT_MS : left < PROBE_LEAST_MS ? PROBE_LEAST_MS : left;
-}
-
 bool gp_slot_well_enough(const struct gp_deploy *d, const struct gp_health *health, int64_t waited_ms)
 {
 	return health->status >= GP_HEALTH_DEGRADED || (d->unwell && health->status == GP_HEALTH_UNHEALTHY && waited_ms >= UNWELL_AFTER_MS);
@@ -222,7 +212,7 @@ int gp_slot_wait(struct gp_deploy *d, const struct gp_slot *slot, const char *re
 	for (;;) {
 		const char *says;
 
-		*ret = gp_health_ask(d->ctx, &d->site, d->site.domain, slot->socket, probe_timeout(deadline));
+		*ret = gp_health_ask(d->ctx, &d->site, d->site.domain, slot->socket, gp_health_timeout(deadline));
 		GP_TRY(still_running(d, slot->unit, &pid, since, err));
 		says = *ret->release ? ret->release : release_of_process(d, pid);
 		if (gp_slot_well_enough(d, ret, gp_mono_ms() - begun) && gp_streq(says, release))
