@@ -16,6 +16,7 @@
 #include "ops/steps.h"
 #include "sys/account.h"
 
+struct gp_adopt;
 struct gp_ctx;
 struct gp_django;
 struct gp_error;
@@ -44,8 +45,8 @@ struct gp_deploy {
 	const char *release_dir;
 	const char *source_dir;     /* release_dir, or the subdir in it where manage.py is */
 	const char *previous;       /* the release that was live before, or NULL */
-	struct gp_rollback *rollback; /* NULL: this is a deploy */
-	bool by_hand;               /* what serves until `commit` was set up by hand (ops/adopt.h) */
+	struct gp_rollback *rollback; /* NULL: it is none */
+	const struct gp_adopt *adopt; /* NULL: it is none; else what serves until `commit` was set up by hand */
 	const char *venv_dir;
 	const char *python_version;
 	const struct gp_django *django; /* what `prepare` found out */

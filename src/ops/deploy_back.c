@@ -36,7 +36,7 @@ bool gp_deploy_serves(struct gp_deploy *d, const char **ret_words)
 	const char *serving = gp_deploy_serving(d);
 	struct gp_health health;
 
-	if (!serving && d->by_hand)
+	if (!serving && d->adopt)
 		serving = "what was set up by hand";
 	*ret_words = gp_sprintf(d->ctx->arena, "no release of %s is live", d->site.slug);
 	if (!serving)
@@ -107,7 +107,7 @@ void gp_deploy_back(struct gp_deploy *d)
 {
 	struct gp_error why = { 0 };
 
-	if (d->by_hand)
+	if (d->adopt)
 		return gp_adopt_back(d);
 	if ((d->previous ? to_previous(d, &why) : to_nothing(d, &why)) < 0)
 		gp_tell_warn(d->ctx, "back to %s: %s", d->previous ? d->previous : "no release", why.msg);

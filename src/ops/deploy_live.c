@@ -76,7 +76,7 @@ static void ask_sitemap(struct gp_deploy *d)
 /* As a visitor: https, through Caddy, by name; and it is the new release that answers, where it says which one it is. */
 int gp_deploy_smoke(struct gp_deploy *d, struct gp_error *err)
 {
-	int64_t wait = d->previous || d->by_hand ? SMOKE_WAIT_MS : SMOKE_FIRST_WAIT_MS, begun = gp_mono_ms(), deadline = begun + wait;
+	int64_t wait = d->previous || d->adopt ? SMOKE_WAIT_MS : SMOKE_FIRST_WAIT_MS, begun = gp_mono_ms(), deadline = begun + wait;
 	struct gp_health health;
 
 	for (;;) {
