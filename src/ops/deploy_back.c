@@ -25,8 +25,8 @@ static bool on_disk(struct gp_deploy *d, const char *release)
 /* After `deploy --no-restart` the two differ: then what runs is what a visitor sees, and the way back. */
 const char *gp_deploy_serving(struct gp_deploy *d)
 {
-	const struct gp_slot stable = gp_slot_stable(&d->paths), next = gp_slot_next(&d->paths);
-	const char *running = gp_slot_runs(d, gp_slot_is_routed(d, &next) ? &next : &stable);
+	const struct gp_slot routed = gp_slot_routed(d);
+	const char *running = gp_slot_runs(d, &routed);
 
 	return on_disk(d, running) ? running : gp_releases_live(d->ctx, &d->paths);
 }

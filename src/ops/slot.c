@@ -114,12 +114,11 @@ const char *gp_slot_runs(struct gp_deploy *d, const struct gp_slot *slot)
 
 uint64_t gp_slot_memory(struct gp_deploy *d)
 {
-	const struct gp_slot next = gp_slot_next(&d->paths);
+	const struct gp_slot routed = gp_slot_routed(d);
 	struct gp_unit_state state;
 	struct gp_bus *bus;
 
-	if (gp_ctx_bus(d->ctx, &bus, NULL) < 0 ||
-		gp_unit_state(bus, d->ctx->arena, gp_slot_is_routed(d, &next) ? next.unit : d->paths.gunicorn, &state, NULL) < 0 || !state.main_pid)
+	if (gp_ctx_bus(d->ctx, &bus, NULL) < 0 || gp_unit_state(bus, d->ctx->arena, routed.unit, &state, NULL) < 0 || !state.main_pid)
 		return 0;
 	return gp_memory_of_group(state.main_pid);
 }
@@ -233,6 +232,13 @@ bool gp_slot_is_routed(struct gp_deploy *d, const struct gp_slot *slot)
 	const char *is = gp_fs_readlink(d->ctx->arena, d->paths.socket);
 
 	return is && gp_streq(is, slot->route);
+}
+
+struct gp_slot gp_slot_routed(struct gp_deploy *d)
+{
+	const struct gp_slot next = gp_slot_next(&d->paths);
+
+	return gp_slot_is_routed(d, &next) ? next : gp_slot_stable(&d->paths);
 }
 
 int gp_slot_route(struct gp_deploy *d, const struct gp_slot *slot, struct gp_error *err)
