@@ -71,7 +71,7 @@ int gp_deploy_prepare(struct gp_deploy *d, struct gp_error *err)
 	GP_TRY(gp_django_prepare(d, d->previous != NULL, django, err));
 	d->django = django;
 	tell(d, django);
-	return gp_release_record_update(d, err);
+	return gp_release_record_note(d, err);
 }
 
 int gp_deploy_look(struct gp_deploy *d, struct gp_error *err)
@@ -201,7 +201,7 @@ int gp_deploy_backup(struct gp_deploy *d, struct gp_error *err)
 	d->backup = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.backups, name);
 	gp_tell_note(d->ctx, "%s", d->backup);
 	/* Before a migration touches anything it stands written which dump is from before it. */
-	return gp_release_record_update(d, err);
+	return gp_release_record_note(d, err);
 }
 
 static size_t now_applied(const struct gp_django *before, const struct gp_strv *applied)
@@ -235,7 +235,7 @@ int gp_deploy_migrate(struct gp_deploy *d, struct gp_error *err)
 
 		n = now_applied(d->django, &after->applied);
 		d->applied_after = &after->applied;
-		if (gp_release_record_update(d, &why) < 0)
+		if (gp_release_record_note(d, &why) < 0)
 			gp_tell_warn(d->ctx, "%s", why.msg);
 	}
 	if (result == 0)

@@ -164,12 +164,7 @@ static int write_known(struct gp_deploy *d, const char *result, struct gp_error 
 	return write_record(d->ctx, &d->paths, &record, err);
 }
 
-int gp_release_record_begin(struct gp_deploy *d, struct gp_error *err)
-{
-	return write_known(d, "begun", err);
-}
-
-int gp_release_record_update(struct gp_deploy *d, struct gp_error *err)
+int gp_release_record_note(struct gp_deploy *d, struct gp_error *err)
 {
 	return write_known(d, "begun", err);
 }

@@ -68,7 +68,7 @@ static void make(int n, const char *result, bool folder)
 	it.release = id(n);
 	it.sha = "0123abc";
 	it.ref = "main";
-	ok(gp_release_record_begin(&it, &err));
+	ok(gp_release_record_note(&it, &err));
 	ok(gp_release_record_finish(&it, result, &err));
 	if (folder)
 		assert_int_equal(mkdir(at("sites/acme/releases/%s", id(n)), 0755), 0);
@@ -106,17 +106,17 @@ static void test_record(void **state)
 	struct stat st;
 
 	(void)state;
-	ok(gp_release_record_begin(&d, &err)); /* no release yet: nothing */
+	ok(gp_release_record_note(&d, &err)); /* no release yet: nothing */
 	assert_int_equal(gp_release_record_read(&ctx, &d.paths, id(1), &record, &err), 0);
 	d.release = id(1);
 	d.sha = "0123abc";
 	d.ref = "v1 \xff";
-	ok(gp_release_record_begin(&d, &err));
+	ok(gp_release_record_note(&d, &err));
 	assert_int_equal(stat(at(RECORD, id(1)), &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	d.django = &django;
 	d.backup = "/x/backups/b.sql.gz";
-	ok(gp_release_record_update(&d, &err));
+	ok(gp_release_record_note(&d, &err));
 	assert_int_equal(gp_release_record_read(&ctx, &d.paths, id(1), &record, &err), 1);
 	assert_string_equal(record.result, "begun");
 	assert_string_equal(record.ref, "");
