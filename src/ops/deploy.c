@@ -88,14 +88,25 @@ int gp_deploy_load(struct gp_ctx *ctx, const struct gp_deploy_request *request, 
 	return 0;
 }
 
+int gp_release_commit(struct gp_deploy *d, const char *release, const char **ret, struct gp_error *err)
+{
+	struct gp_dotenv env = { 0 };
+	GP_AUTO_IDENTITY was = { 0 };
+
+	/* The folder is the deploy user's: nothing by another name is opened there. */
+	GP_TRY(gp_account_assume(&d->account, &was, err));
+	GP_TRY(gp_dotenv_read(d->ctx, gp_sprintf(d->ctx->arena, "%s/%s/.goldpath/release.env", d->paths.releases, release), &env, err));
+	*ret = gp_dotenv_get(&env, "GIT_SHA");
+	return 0;
+}
+
 int gp_deploy_at(struct gp_deploy *d, const char *release, struct gp_error *err)
 {
-	const char *folder = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, release), *venv;
+	const char *folder = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, release), *venv, *sha;
 	GP_AUTO_IDENTITY was = { 0 };
-	struct gp_dotenv env = { 0 };
 
+	GP_TRY(gp_release_commit(d, release, &sha, err));
 	GP_TRY(gp_account_assume(&d->account, &was, err));
-	GP_TRY(gp_dotenv_read(d->ctx, gp_sprintf(d->ctx->arena, "%s/.goldpath/release.env", folder), &env, err));
 	venv = gp_fs_readlink(d->ctx->arena, gp_sprintf(d->ctx->arena, "%s/.goldpath/venv", folder));
 	gp_account_resume(&was);
 	if (!venv || !gp_fs_exists(gp_sprintf(d->ctx->arena, "%s/.goldpath/venv/bin/python", folder)))
@@ -104,7 +115,7 @@ int gp_deploy_at(struct gp_deploy *d, const char *release, struct gp_error *err)
 	d->release_dir = folder;
 	d->source_dir = gp_streq(d->site.subdir, ".") ? folder : gp_sprintf(d->ctx->arena, "%s/%s", folder, d->site.subdir);
 	d->venv_dir = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.venvs, strrchr(venv, '/') ? strrchr(venv, '/') + 1 : venv);
-	d->sha = gp_dotenv_get(&env, "GIT_SHA");
+	d->sha = sha;
 	return 0;
 }
 

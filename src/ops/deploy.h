@@ -66,6 +66,8 @@ int gp_deploy_resume(struct gp_ctx *ctx, const struct gp_deploy_request *request
 
 /* Load the files, find the accounts. Nothing is locked or changed. */
 int gp_deploy_load(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err);
+/* The commit that a release was made of, as its folder says; NULL where it does not. */
+int gp_release_commit(struct gp_deploy *d, const char *release, const char **ret, struct gp_error *err);
 /* Be about a release that is there: its folders, its commit, its virtual environment. */
 int gp_deploy_at(struct gp_deploy *d, const char *release, struct gp_error *err);
 /* Is `.env` as a deploy needs it? */

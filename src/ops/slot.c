@@ -52,28 +52,14 @@ const char *gp_slot_assigned(struct gp_ctx *ctx, const struct gp_slot *slot)
 	return release && gp_name_ok(GP_NAME_release, release) ? release : NULL;
 }
 
-/* The commit stands in the release's own folder, which is the deploy user's: nothing by another name is opened there. */
-static int commit_of(struct gp_deploy *d, const char *release, const char **ret, struct gp_error *err)
-{
-	struct gp_dotenv env = { 0 };
-	GP_AUTO_IDENTITY was = { 0 };
-	const char *sha;
-
-	GP_TRY(gp_account_assume(&d->account, &was, err));
-	GP_TRY(gp_dotenv_read(d->ctx, gp_sprintf(d->ctx->arena, "%s/%s/.goldpath/release.env", d->paths.releases, release), &env, err));
-	sha = gp_dotenv_get(&env, "GIT_SHA");
-	*ret = sha ? sha : "";
-	return 0;
-}
-
 int gp_slot_assign(struct gp_deploy *d, const struct gp_slot *slot, const char *release, struct gp_error *err)
 {
 	struct gp_strv env;
 	const char *sha, *text = "";
 
-	GP_TRY(commit_of(d, release, &sha, err));
+	GP_TRY(gp_release_commit(d, release, &sha, err));
 	GP_TRY(gp_dotenv_copy(d->ctx, d->paths.env, d->paths.site_env, err));
-	env = gp_release_env_of(d, release, sha);
+	env = gp_release_env_of(d, release, sha ? sha : "");
 	for (size_t i = 0; i < env.n; i++) {
 		const char *equals = strchr(env.v[i], '=');
 
