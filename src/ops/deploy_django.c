@@ -23,12 +23,10 @@ enum { NAMED = 5, WARNED = 8, ROOM_LEAST = 16 << 20 };
 static const char *named(struct gp_arena *arena, const struct gp_migrations *list)
 {
 	struct gp_strv names = { 0 };
-	const char *text;
 
-	for (size_t i = 0; i < list->n && i < NAMED; i++)
+	for (size_t i = 0; i < list->n; i++)
 		gp_strv_add(arena, &names, list->v[i].name);
-	text = gp_strv_join(arena, &names, ", ");
-	return list->n > NAMED ? gp_sprintf(arena, "%s and %zu more", text, list->n - NAMED) : text;
+	return gp_strv_brief(arena, &names, NAMED);
 }
 
 /* Between `migrate` and `switch` the release that runs meets the new database, and so does one that is gone back to without its data. */

@@ -27,16 +27,6 @@ static const char *const hows[] = {
 	[GP_ROLLBACK_RESTORE_DB] = "restore-db",
 };
 
-static const char *names(struct gp_arena *arena, const struct gp_strv *list)
-{
-	struct gp_strv first = { 0 };
-
-	for (size_t i = 0; i < list->n && i < NAMED; i++)
-		gp_strv_add(arena, &first, list->v[i]);
-	return list->n > NAMED ? gp_sprintf(arena, "%s and %zu more", gp_strv_join(arena, &first, ", "), list->n - NAMED)
-			       : gp_strv_join(arena, &first, ", ");
-}
-
 /* What the database says, which the site's code may have written: only what can be a migration's name counts. */
 static int read_applied(struct gp_deploy *d, struct gp_strv *ret, struct gp_error *err)
 {
@@ -113,7 +103,8 @@ static int check_missing(struct gp_deploy *d, const struct gp_record *record, co
 			gp_strv_add(d->ctx->arena, &missing, record->applied_after.v[i]);
 	if (!missing.n)
 		return 0;
-	gp_fail(err, GP_E_REFUSED, "%s needs what the database does not have any more: %s", record->release, names(d->ctx->arena, &missing));
+	gp_fail(err, GP_E_REFUSED, "%s needs what the database does not have any more: %s", record->release,
+		gp_strv_brief(d->ctx->arena, &missing, NAMED));
 	return gp_hint(err, "deploy that commit, which migrates: goldpath deploy %s --ref %.12s", d->site.slug, record->sha);
 }
 
@@ -161,7 +152,7 @@ static int refuse(struct gp_deploy *d, const struct gp_rollback *r, struct gp_er
 	if (r->how != GP_ROLLBACK_ASK || !r->ahead.n)
 		return 0;
 	gp_fail(err, GP_E_REFUSED, "the database is ahead of %s by %zu migration%s: %s", r->to, r->ahead.n, r->ahead.n == 1 ? "" : "s",
-		names(d->ctx->arena, &r->ahead));
+		gp_strv_brief(d->ctx->arena, &r->ahead, NAMED));
 	return gp_hint(err, "--migrate-back takes %s back, --code-only leaves %s%s%s", r->ahead.n == 1 ? "it" : "them", r->ahead.n == 1 ? "it" : "them",
 		r->dump ? ", --restore-db goes back to the database of before: " : "", r->dump ? r->dump : "");
 }
