@@ -202,11 +202,16 @@ static const char *without_backup(const struct gp_deploy *d)
 	return gp_site_database_is_local(&d->site) ? NULL : "the database is on another host";
 }
 
-static const char *without_restore(const struct gp_deploy *d)
+static const char *without(const struct gp_deploy *d, enum gp_rollback_how how)
 {
 	if (!d->rollback->ahead.n)
 		return "the database is not ahead";
-	return d->rollback->how == GP_ROLLBACK_RESTORE_DB ? NULL : "not asked for";
+	return d->rollback->how == how ? NULL : "not asked for";
+}
+
+static const char *without_restore(const struct gp_deploy *d)
+{
+	return without(d, GP_ROLLBACK_RESTORE_DB);
 }
 
 /* Beside the live one, which goes on meanwhile. */
@@ -271,9 +276,7 @@ void gp_rollback_undo_cut_off(struct gp_deploy *d, const struct gp_unfinished *u
 
 static const char *without_migrate_back(const struct gp_deploy *d)
 {
-	if (!d->rollback->ahead.n)
-		return "the database is not ahead";
-	return d->rollback->how == GP_ROLLBACK_MIGRATE_BACK ? NULL : "not asked for";
+	return without(d, GP_ROLLBACK_MIGRATE_BACK);
 }
 
 /* With the code that knows them. Nobody is served by it any more, and it still stands ready: if this fails, it is led to again. */
