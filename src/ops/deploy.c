@@ -151,6 +151,14 @@ static int refuse_unfinished(struct gp_deploy *d, struct gp_error *err)
 	return gp_hint(err, "`goldpath deploy %s --resume` finishes it or takes it back", d->site.slug);
 }
 
+static int plan(struct gp_deploy *d, struct gp_lock *lock, struct gp_error *err)
+{
+	GP_TRY(refuse_unfinished(d, err));
+	d->previous = gp_deploy_serving(d);
+	GP_TRY(gp_journal_begin(d->ctx, &d->paths, &(struct gp_unfinished){ .what = "deploy", .ref = d->ref, .previous = d->previous }, err));
+	return gp_steps_walk(d, &gp_deploy_plan_steps, NULL, lock, err);
+}
+
 int gp_deploy_plan(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *d, struct gp_error *err)
 {
 	GP_AUTO_LOCK lock = { .fd = -1 };
@@ -159,10 +167,7 @@ int gp_deploy_plan(struct gp_ctx *ctx, const struct gp_deploy_request *request, 
 	GP_TRY(gp_deploy_load(ctx, request, d, err));
 	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
 	GP_TRY(gp_confined_begin(d, err));
-	GP_TRY(refuse_unfinished(d, err));
-	d->previous = gp_deploy_serving(d);
-	GP_TRY(gp_journal_begin(ctx, &d->paths, &(struct gp_unfinished){ .what = "deploy", .ref = d->ref, .previous = d->previous }, err));
-	result = gp_steps_walk(d, &gp_deploy_plan_steps, NULL, &lock, err);
+	result = plan(d, &lock, err);
 	gp_confined_end(d);
 	return result;
 }
@@ -187,20 +192,24 @@ int gp_deploy_resume(struct gp_ctx *ctx, const struct gp_deploy_request *request
 	return gp_state(err, "%s", *ret_words);
 }
 
-int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err)
+static int run(struct gp_deploy *d, struct gp_lock *lock, struct gp_error *err)
+{
+	GP_TRY(gp_deploy_recover(d, lock, err));
+	d->previous = gp_deploy_serving(d);
+	GP_TRY(gp_journal_begin(d->ctx, &d->paths, &(struct gp_unfinished){ .what = "deploy", .ref = d->ref, .previous = d->previous,
+		.no_restart = d->request->no_restart }, err));
+	return gp_steps_walk(d, &gp_deploy_steps, NULL, lock, err);
+}
+
+int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *d, struct gp_error *err)
 {
 	GP_AUTO_LOCK lock = { .fd = -1 };
-	struct gp_deploy *d = ret;
 	int result;
 
 	GP_TRY(gp_deploy_load(ctx, request, d, err));
 	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
 	GP_TRY(gp_confined_begin(d, err));
-	GP_TRY(gp_deploy_recover(d, &lock, err));
-	d->previous = gp_deploy_serving(d);
-	GP_TRY(gp_journal_begin(ctx, &d->paths, &(struct gp_unfinished){ .what = "deploy", .ref = d->ref, .previous = d->previous,
-		.no_restart = request->no_restart }, err));
-	result = gp_steps_walk(d, &gp_deploy_steps, NULL, &lock, err);
+	result = run(d, &lock, err);
 	gp_confined_end(d);
 	return result;
 }
