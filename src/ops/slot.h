@@ -51,6 +51,8 @@ int gp_slot_wait(struct gp_deploy *d, const struct gp_slot *slot, const char *re
 
 /* Does the link lead to it? */
 bool gp_slot_is_routed(struct gp_deploy *d, const struct gp_slot *slot);
+/* The one that visitors are led to; the stable one where the link leads to neither. */
+struct gp_slot gp_slot_routed(struct gp_deploy *d);
 /* Lead visitors to it: one rename. */
 int gp_slot_route(struct gp_deploy *d, const struct gp_slot *slot, struct gp_error *err);
 
