@@ -41,7 +41,9 @@ int gp_deploy_healthy(struct gp_deploy *d, struct gp_error *err)
 {
 	const struct gp_slot next = gp_slot_next(&d->paths);
 
-	return gp_slot_wait(d, &next, d->release, &d->health, err);
+	GP_TRY(gp_slot_wait(d, &next, d->release, &d->health, err));
+	gp_slot_warm(d, &next);
+	return 0;
 }
 
 int gp_deploy_switch(struct gp_deploy *d, struct gp_error *err)
@@ -165,7 +167,9 @@ int gp_deploy_restart(struct gp_deploy *d, struct gp_error *err)
 
 	if (!gp_streq(gp_slot_runs(d, &stable), d->release))
 		GP_TRY(gp_slot_restart(d, stable.unit, err));
-	return gp_slot_wait(d, &stable, d->release, &health, err);
+	GP_TRY(gp_slot_wait(d, &stable, d->release, &health, err));
+	gp_slot_warm(d, &stable);
+	return 0;
 }
 
 int gp_deploy_return(struct gp_deploy *d, struct gp_error *err)

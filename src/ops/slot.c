@@ -13,6 +13,7 @@
 #include "plan/types.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
+#include "sys/http.h"
 #include "sys/journal.h"
 #include "sys/memory.h"
 #include "sys/unit.h"
@@ -22,6 +23,7 @@ enum {
 	JOB_TIMEOUT_MS = 150000,
 	UNWELL_AFTER_MS = 5000, /* until then it may still become better */
 	PROBE_EVERY_MS = 50,
+	WARM_MS = 5000,
 	DRAIN_EVERY_MS = 20,
 	JOURNAL_LINES = 30,
 	RAISED_LINES = 300,
@@ -211,6 +213,21 @@ int gp_slot_wait(struct gp_deploy *d, const struct gp_slot *slot, const char *re
 		}
 		poll(NULL, 0, PROBE_EVERY_MS); /* nothing announces that an application has loaded */
 	}
+}
+
+/* All at once: a worker that is busy with one leaves the next to another. */
+void gp_slot_warm(struct gp_deploy *d, const struct gp_slot *slot)
+{
+	struct gp_http request = {
+		.unix_socket = slot->socket,
+		.forwarded_proto = d->site.tls == GP_TLS_OFF ? "http" : "https",
+		.timeout_ms = WARM_MS,
+	};
+
+	if (!d->site.gunicorn.warm)
+		return;
+	request.url = gp_sprintf(d->ctx->arena, "http://%s%s", d->site.domain, d->site.gunicorn.warm);
+	gp_http_touch(&request, (size_t)d->site.gunicorn.workers);
 }
 
 bool gp_slot_is_routed(struct gp_deploy *d, const struct gp_slot *slot)
