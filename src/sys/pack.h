@@ -19,9 +19,9 @@ struct gp_packed {
 
 /* To fd, from where it stands. level: libdeflate's, 1 to 12; 0: the one that was chosen by measurement. */
 int gp_pack_begin(int fd, int level, struct gp_pack **ret, struct gp_error *err);
-/* Where what comes next is to be put, at least a byte. Waits while all cores are busy. */
-int gp_pack_room(struct gp_pack *pack, char **ret, size_t *ret_len, struct gp_error *err);
-/* That many bytes have been put there. */
+/* Where what comes next is to be put: *ret_len bytes, at least one. */
+char *gp_pack_room(struct gp_pack *pack, size_t *ret_len);
+/* That many bytes have been put there. Waits while all cores are busy. */
 int gp_pack_add(struct gp_pack *pack, size_t len, struct gp_error *err);
 /* That was all: the rest is written. Nothing at all gives an empty member, which is a gzip file too. */
 int gp_pack_end(struct gp_pack *pack, struct gp_arena *arena, struct gp_packed *ret, struct gp_error *err);
