@@ -20,4 +20,7 @@ void gp_confined_end(struct gp_deploy *d);
  * lets visitors go first. */
 struct gp_proc gp_confined(struct gp_deploy *d, struct gp_proc proc, bool publishes);
 
+/* The same for a rehearsal: nothing of the site can be written to but its cache and logs, and where its `.env` lies it has env_file. */
+struct gp_proc gp_confined_drill(struct gp_deploy *d, struct gp_proc proc, const char *env_file);
+
 #endif

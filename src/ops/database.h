@@ -14,6 +14,7 @@
 
 #include "base/dumpcount.h"
 #include "base/str.h"
+#include "sys/pg.h"
 
 struct gp_account;
 struct gp_ctx;
@@ -56,6 +57,19 @@ int gp_dump_open(const struct gp_database *db, const char *path, const struct gp
 /* Load it into a new database, BASE_gp_new_STAMP, that is like the live one in owner, rights, settings, encoding and locale, and count: each
  * table has the rows that the dump has. On failure nothing is left of it. */
 int gp_database_load(const struct gp_database *db, const struct gp_dump_file *dump, const char **ret_new, struct gp_error *err);
+
+/*
+ * A drill: the same load into BASE_gp_drill_STAMP, which stays the property of the role that loaded it. That role has no right to any other
+ * database: whoever is given this login cannot come near the live one. On failure nothing is left of it.
+ */
+struct gp_database_drill {
+	struct gp_pg_login login;
+};
+int gp_database_drill(const struct gp_database *db, const struct gp_dump_file *dump, struct gp_database_drill *ret, struct gp_error *err);
+/* Drop both. */
+int gp_database_drill_end(const struct gp_database *db, const struct gp_database_drill *drill, struct gp_error *err);
+/* Drop those of a drill that was killed. With the site's lock held. */
+int gp_database_drill_settle(const struct gp_database *db, struct gp_error *err);
 
 /* Put `in` in the place of the live one, which is kept as *ret_old, BASE_gp_old_STAMP, and takes no connections. *ret_ms: how long the site
  * was without. On failure everything is as it was. */
