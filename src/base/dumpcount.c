@@ -2,6 +2,7 @@
 #include "base/dumpcount.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -276,20 +277,27 @@ int gp_dumpcount_feed(struct gp_dumpcount *c, const char *data, size_t len, stru
 	return gp_sql_feed(&c->sql, data, len, err);
 }
 
-/* "-- Dumped from database version 15.20 (Debian …)": what stands behind the words, and 150000. */
-static const char *version(struct gp_dumpcount *c, const char *words, int *ret_number)
+/* 15.20 is 150020, 9.6.24 is 90624. */
+static int number_of(const char *text)
+{
+	int major = 0, minor = 0, patch = 0, n = sscanf(text, "%3d.%2d.%2d", &major, &minor, &patch);
+
+	if (n < 1 || major <= 0 || minor < 0 || patch < 0)
+		return 0;
+	return major < 10 ? major * 10000 + minor * 100 + patch : major * 10000 + minor;
+}
+
+/* "-- Dumped from database version 15.20 (Debian …)": what stands behind the words. */
+static const char *version(struct gp_dumpcount *c, const char *words)
 {
 	const char *at = strstr(gp_buf_str(&c->head), words);
 	char *text;
-	long major;
 
 	if (!at)
 		return "";
 	at += strlen(words);
 	text = gp_strndup(c->arena, at, strcspn(at, "\r\n"));
 	gp_tame(text, strlen(text), "");
-	major = strtol(text, NULL, 10);
-	*ret_number = major > 0 && major < 1000 ? (int)major * 10000 : 0;
 	return text;
 }
 
@@ -326,8 +334,10 @@ int gp_dumpcount_end(struct gp_dumpcount *c, struct gp_dumped *ret, struct gp_er
 		gp_fail(err, GP_E_FAILED, "it does not end with pg_dump's closing line: it is cut short, or no dump");
 		return gp_hint(err, "take another one");
 	}
-	c->dumped.server = version(c, "\n-- Dumped from database version ", &c->dumped.server_number);
-	c->dumped.client = version(c, "\n-- Dumped by pg_dump version ", &c->dumped.client_number);
+	c->dumped.server = version(c, "\n-- Dumped from database version ");
+	c->dumped.client = version(c, "\n-- Dumped by pg_dump version ");
+	c->dumped.server_number = number_of(c->dumped.server);
+	c->dumped.client_number = number_of(c->dumped.client);
 	sort(&c->dumped.tables);
 	*ret = c->dumped;
 	return 0;

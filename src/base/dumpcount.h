@@ -29,7 +29,7 @@ struct gp_dumped {
 	struct gp_tables tables;
 	struct gp_strv migrations;   /* "app.name", of public.django_migrations; in the order of the dump */
 	const char *server, *client; /* versions as the dump says them ("15.20 (Debian …)"); "" where it does not */
-	int server_number, client_number; /* as PQserverVersion has them, to the major one: 150000; 0: not said */
+	int server_number, client_number; /* as PQserverVersion has them: 150020; 0: not said */
 	uint64_t bytes, rows;        /* of SQL; of all tables */
 	bool copies;                 /* there was at least one COPY */
 };

@@ -17,6 +17,8 @@
 	     "-- Dumped by pg_dump version 17.6\n\nSET statement_timeout = 0;\n"
 #define TAIL "--\n-- PostgreSQL database dump complete\n--\n\n"
 
+#define OLD "--\n-- Dumped from database version 9.6.24\n--\n"
+
 static struct gp_arena *arena;
 static struct gp_error err;
 
@@ -132,11 +134,13 @@ static void test_versions(void **state)
 	assert_int_equal(count_in(HEAD TAIL, strlen(HEAD TAIL), 5, &d), 0);
 	assert_string_equal(d.server, "15.20 (Debian 15.20-0+deb12u1)");
 	assert_string_equal(d.client, "17.6");
-	assert_int_equal(d.server_number, 150000);
-	assert_int_equal(d.client_number, 170000);
+	assert_int_equal(d.server_number, 150020);
+	assert_int_equal(d.client_number, 170006);
 	assert_int_equal(count_in("\n" TAIL, strlen("\n" TAIL), 5, &d), 0);
 	assert_string_equal(d.server, "");
 	assert_int_equal(d.server_number, 0);
+	assert_int_equal(count_in(OLD TAIL, strlen(OLD TAIL), 5, &d), 0);
+	assert_int_equal(d.server_number, 90624);
 }
 
 static void test_cut_short(void **state)
