@@ -25,7 +25,8 @@ struct load {
 	struct gp_database db;
 	const struct gp_dump_file *dump;
 	struct gp_pg_team *team;
-	struct gp_pg *alone; /* rows go to it, and to nobody else */
+	struct gp_pg *single; /* instead of a team: all of it is one transaction there */
+	struct gp_pg *alone;  /* rows go to it, and to nobody else */
 	struct gp_sql sql;
 	uint64_t bytes;
 	size_t left_out;
@@ -169,26 +170,51 @@ static void note_statement(struct load *l, const char *text)
 
 /* ---- to the server ---------------------------------------------------------------------------------------------------- */
 
+static int first(struct load *l, struct gp_pg **ret, struct gp_error *err)
+{
+	if (!l->single)
+		return gp_pg_team_first(l->team, ret, err);
+	*ret = l->single;
+	return 0;
+}
+
 /* Once all before it is done, and before all that follows. 1: rows follow. */
 static int in_order(struct load *l, const char *text, struct gp_error *err)
 {
 	struct gp_pg *pg;
 	int rows_wanted;
 
-	GP_TRY(gp_pg_team_first(l->team, &pg, err));
+	GP_TRY(first(l, &pg, err));
 	GP_TRY_TO(err, rows_wanted = gp_pg_copy(pg, text, err), "%s", l->doing);
 	if (rows_wanted)
 		l->alone = pg;
+	else if (l->single && !gp_pg_in_transaction(pg))
+		return gp_fail(err, GP_E_FAILED, "%s: it ended the transaction: what came before it stays", l->doing);
 	else
-		l->dealt = *l->dump->dumped.client && !gp_pg_in_transaction(pg);
+		l->dealt = !l->single && *l->dump->dumped.client && !gp_pg_in_transaction(pg);
 	return rows_wanted;
+}
+
+/* In one transaction: pg_dump has some of its own around large objects, which it can do without. 1: not for the server, 0 it is. */
+static int skip_transaction(const char *text, struct gp_error *err)
+{
+	static const char *const own[] = { "BEGIN", "START TRANSACTION", "COMMIT", "END" };
+	static const char *const others[] = { "ROLLBACK", "ABORT", "SAVEPOINT ", "RELEASE ", "PREPARE " };
+
+	if (begins(text, others, sizeof(others) / sizeof(others[0])))
+		return gp_fail(err, GP_E_REFUSED, "there is %.10s in it, and it has to be one transaction", text);
+	return begins(text, own, sizeof(own) / sizeof(own[0]));
 }
 
 static int statement(void *arg, const char *text, struct gp_error *err)
 {
 	struct load *l = arg;
+	int skip = l->single ? skip_transaction(text, err) : 0;
 	bool any;
 
+	GP_TRY(skip);
+	if (skip)
+		return 0;
 	if (is_left_out(text)) {
 		l->left_out++;
 		return 0;
@@ -269,13 +295,15 @@ static int compare(struct load *l, struct gp_error *err)
 	size_t n, columns, found = 0;
 	struct gp_pg *pg;
 
-	GP_TRY(gp_pg_team_first(l->team, &pg, err));
+	GP_TRY(first(l, &pg, err));
 	GP_TRY(gp_pg_rows(pg, l->db.ctx->arena, sql, NULL, 0, &cells, &n, &columns, err));
-	GP_TRY(gp_pg_team_give(l->team, "ANALYZE", "ANALYZE", err));
-	GP_TRY(gp_pg_team_free(l->team, &pg, err));
+	if (!l->single) {
+		GP_TRY(gp_pg_team_give(l->team, "ANALYZE", "ANALYZE", err));
+		GP_TRY(gp_pg_team_free(l->team, &pg, err));
+	}
 	for (size_t i = 0; i < n; i++)
 		GP_TRY(count_table(l, pg, cells[3 * i], cells[3 * i + 1], cells[3 * i + 2], &found, err));
-	GP_TRY(gp_pg_team_first(l->team, &pg, err));
+	GP_TRY(first(l, &pg, err));
 	if (found < want->n)
 		return gp_fail(err, GP_E_FAILED, "%zu tables of the dump are not there", want->n - found);
 	return 0;
@@ -289,16 +317,28 @@ static int check_same(const struct load *l, struct gp_error *err)
 
 static int run_load(struct load *l, struct gp_error *err)
 {
+	const struct gp_sql_sink sink = { .statement = statement, .rows = rows, .command = command, .arg = l };
 	struct gp_packed packed;
 	struct gp_pg *pg;
+	int result;
 
-	/* What is not yet on disk when the server dies is a database that nobody uses; before the swap all of it is. */
-	GP_TRY(gp_pg_team_all(l->team, "SET synchronous_commit = off", err));
-	GP_TRY(gp_dump_unpack(l->dump, cut, l, l->db.ctx->arena, &packed, err));
-	GP_TRY(gp_sql_end(&l->sql, err));
-	GP_TRY(gp_pg_team_first(l->team, &pg, err));
+	gp_sql_begin(&l->sql, &sink, STATEMENT_MAX);
+	result = gp_dump_unpack(l->dump, cut, l, l->db.ctx->arena, &packed, err);
+	if (result == 0)
+		result = gp_sql_end(&l->sql, err);
+	gp_sql_free(&l->sql);
+	GP_TRY(result);
+	GP_TRY(first(l, &pg, err));
 	GP_TRY(check_same(l, err));
 	return compare(l, err);
+}
+
+static void tell(const struct load *l, uint64_t copied, size_t connections)
+{
+	if (l->left_out)
+		gp_tell_note(l->db.ctx, "%zu statements about owners, rights and extensions are left out", l->left_out);
+	gp_tell_note(l->db.ctx, "%ju rows in %zu tables, over %zu connection%s: all there", (uintmax_t)copied, l->dump->dumped.tables.n,
+		connections, connections == 1 ? "" : "s");
 }
 
 static size_t connections(void)
@@ -308,24 +348,68 @@ static size_t connections(void)
 	return cores < TEAM_LEAST ? TEAM_LEAST : cores > GP_PG_TEAM_MAX ? GP_PG_TEAM_MAX : (size_t)cores;
 }
 
+static int load_over(struct load *l, struct gp_error *err)
+{
+	/* What is not yet on disk when the server dies is a database that nobody uses; before the swap all of it is. */
+	GP_TRY(gp_pg_team_all(l->team, "SET synchronous_commit = off", err));
+	return run_load(l, err);
+}
+
 int gp_dump_load(const struct gp_database *db, const struct gp_dump_file *dump, const struct gp_pg_login *login, struct gp_error *err)
 {
 	struct gp_pg_login patient = *login;
 	struct load l = { .db = *db, .dump = dump, .dealt = *dump->dumped.client };
-	const struct gp_sql_sink sink = { .statement = statement, .rows = rows, .command = command, .arg = &l };
 	GP_AUTO_PG_TEAM team = NULL;
-	int result;
 
 	patient.statement_s = STATEMENT_S;
 	GP_TRY(gp_pg_team_open(&patient, l.dealt ? connections() : 1, &team, err));
 	l.team = team;
-	gp_sql_begin(&l.sql, &sink, STATEMENT_MAX);
-	result = run_load(&l, err);
-	gp_sql_free(&l.sql);
-	GP_TRY_TO(err, result, "load %s", dump->path);
-	if (l.left_out)
-		gp_tell_note(db->ctx, "%zu statements about owners, rights and extensions are left out", l.left_out);
-	gp_tell_note(db->ctx, "%ju rows in %zu tables, over %zu connection%s: all there", (uintmax_t)gp_pg_team_copied(team),
-		dump->dumped.tables.n, gp_pg_team_size(team), gp_pg_team_size(team) == 1 ? "" : "s");
+	GP_TRY_TO(err, load_over(&l, err), "load %s", dump->path);
+	tell(&l, gp_pg_team_copied(team), gp_pg_team_size(team));
+	return 0;
+}
+
+/* ---- into the live one --------------------------------------------------------------------------------------------------- */
+
+/* All that the role has made. What an extension has made stays, and so do rights, which the role could not give itself again. */
+static const char clear_sql[] =
+	"DO $do$ DECLARE command text; me oid := (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user); BEGIN"
+	" PERFORM pg_catalog.set_config('search_path', '', true);"
+	" FOR command IN WITH mine AS ("
+	"  SELECT 1 AS place, pg_catalog.format('DROP %s IF EXISTS %I.%I CASCADE', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN"
+	"   'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END, n.nspname, c.relname) AS command, c.oid,"
+	"   n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+	"   WHERE c.relowner = me AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')"
+	"  UNION ALL SELECT 2, pg_catalog.format('DROP ROUTINE IF EXISTS %s CASCADE', p.oid::regprocedure), p.oid, n.nspname"
+	"   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.proowner = me"
+	"  UNION ALL SELECT 3, pg_catalog.format('DROP TYPE IF EXISTS %I.%I CASCADE', n.nspname, t.typname), t.oid, n.nspname"
+	"   FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
+	"   LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid"
+	"   WHERE t.typowner = me AND (t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c')"
+	"  UNION ALL SELECT 4, pg_catalog.format('DROP SCHEMA IF EXISTS %I CASCADE', n.nspname), n.oid, n.nspname"
+	"   FROM pg_catalog.pg_namespace n WHERE n.nspowner = me AND n.nspname <> 'public')"
+	"  SELECT m.command FROM mine m WHERE m.nspname NOT LIKE 'pg\\_%' AND m.nspname <> 'information_schema' AND NOT EXISTS"
+	"   (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = m.oid AND d.deptype = 'e') ORDER BY m.place"
+	" LOOP EXECUTE command; END LOOP;"
+	" PERFORM pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata WHERE lomowner = me; END $do$";
+
+static int replace_all(struct load *l, struct gp_error *err)
+{
+	GP_TRY(gp_pg_exec(l->single, "BEGIN; SET LOCAL lock_timeout = '60s'", err));
+	GP_TRY_TO(err, gp_pg_exec(l->single, clear_sql, err), "clear the database");
+	GP_TRY(run_load(l, err));
+	GP_TRY(gp_pg_exec(l->single, "COMMIT", err));
+	/* It is done; statistics come sooner or later. */
+	gp_pg_exec(l->single, "ANALYZE", NULL);
+	return 0;
+}
+
+int gp_dump_load_live(struct gp_ctx *ctx, const struct gp_dump_file *dump, struct gp_pg *pg, struct gp_error *err)
+{
+	struct load l = { .db.ctx = ctx, .dump = dump, .single = pg };
+
+	GP_TRY(gp_pg_be_patient(pg, STATEMENT_S, err));
+	GP_TRY_TO(err, replace_all(&l, err), "load %s", dump->path);
+	tell(&l, gp_pg_copied(pg), 1);
 	return 0;
 }

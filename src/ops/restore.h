@@ -34,6 +34,7 @@ struct gp_restore {
 	struct gp_manifest manifest; /* where the file has one */
 	bool has_manifest;
 	bool local;                  /* the database is on this host: loaded beside, and swapped */
+	bool overwritten;            /* on another host: it is in the live one, and stays there */
 	bool answered;               /* before: something was served */
 	const char *backup;          /* of the database before, NULL: none was made */
 	int64_t swap_ms;             /* how long the site was without a database */
@@ -58,7 +59,14 @@ int gp_restore_run(struct gp_ctx *ctx, const struct gp_restore_request *request,
  * gp_deploy_recover. */
 int gp_restore_recover(struct gp_deploy *d, const struct gp_unfinished *u, struct gp_lock *lock, struct gp_error *err);
 
-/* The file's own date: of the manifest, or in its name; 0 where neither says. */
+/* The file's part, restore_file.c: find and open it, with its manifest; what it is said to be a backup of is told. */
+int gp_restore_find(struct gp_deploy *d, struct gp_restore *restore, struct gp_error *err);
+/* Read it to its end, and compare it with its manifest. */
+int gp_restore_check(struct gp_deploy *d, struct gp_restore *restore, struct gp_error *err);
+int gp_restore_look(struct gp_deploy *d, const struct gp_restore *restore, struct gp_overwritten *ret, struct gp_error *err);
+/* Its name without the folder. */
+const char *gp_restore_file_name(const struct gp_restore *restore);
+/* The date in its name; 0 where there is none. */
 int64_t gp_restore_file_time(const struct gp_restore *restore);
 
 extern const struct gp_steps gp_restore_steps;

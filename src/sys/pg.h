@@ -54,6 +54,8 @@ int gp_pg_copy_end(struct gp_pg *pg, struct gp_error *err);
 /* The rows of all that, as the server has counted them. */
 uint64_t gp_pg_copied(const struct gp_pg *pg);
 
+/* From now on a statement may take so many seconds. */
+int gp_pg_be_patient(struct gp_pg *pg, int seconds, struct gp_error *err);
 /* Is a transaction open? */
 bool gp_pg_in_transaction(const struct gp_pg *pg);
 

@@ -4,6 +4,7 @@
  */
 #include <libpq-fe.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -338,6 +339,16 @@ int gp_pg_copy_end(struct gp_pg *pg, struct gp_error *err)
 
 	GP_TRY(gp_pg_put_end(pg, err));
 	return collect(pg, &result, NULL, err);
+}
+
+int gp_pg_be_patient(struct gp_pg *pg, int seconds, struct gp_error *err)
+{
+	char sql[64];
+
+	snprintf(sql, sizeof(sql), "SET statement_timeout = '%ds'", seconds);
+	GP_TRY(gp_pg_exec(pg, sql, err));
+	pg->statement_s = seconds;
+	return 0;
 }
 
 uint64_t gp_pg_copied(const struct gp_pg *pg)
