@@ -26,6 +26,7 @@ static const struct {
 } helper_names[] = {
 	{ .called = "provision_vps.sh", .command = "provision", .yes = true },
 	{ .called = "deploy.sh", .command = "deploy" },
+	{ .called = "backup_db.sh", .command = "backup" },
 };
 
 static const struct gp_command *by_own_name(const char *argv0, struct gp_args *args)
