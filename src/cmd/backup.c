@@ -31,7 +31,7 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 {
 	struct gp_backup backup;
 
-	GP_TRY(gp_backup_site(ctx, args->slug, GP_BACKUP_BY_HAND, &backup, err));
+	GP_TRY(gp_backup_site(ctx, args->slug, args->from_timer ? GP_BACKUP_TIMER : GP_BACKUP_BY_HAND, &backup, err));
 	if (args->json)
 		print_json(ctx, &backup);
 	else
@@ -40,6 +40,7 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 }
 
 static const struct gp_option options[] = {
+	{ "--from-timer", GP_OPT_FLAG, offsetof(struct gp_args, from_timer), .help = "note that nobody was there", .hidden = true },
 	{ "--options-from-stdin", GP_OPT_FLAG, offsetof(struct gp_args, options_from_stdin), .help = "further options, each ended by NUL",
 		.hidden = true },
 	GP_OPT_END,

@@ -16,7 +16,7 @@ struct gp_args {
 	bool celery, leave_uncommitted, no_restart, install_packages, options_from_stdin;
 	bool plan, code_only, migrate_back, restore_db, resume;
 	bool will_overwrite, undo, no_backup;
-	bool latest, offsite;
+	bool latest, offsite, media, from_timer;
 	bool will_delete, dry_run, yes, json, quiet, verbose, no_color, help;
 };
 

@@ -63,6 +63,13 @@ static const struct gp_key backup_keep_keys[] = {
 
 static const struct gp_key backup_keys[] = {
 	{ "keep", GP_KEY_GROUP, .group = backup_keep_keys, .help = "which backups stay in the folder" },
+	{ "time", GP_KEY_NAME, AT(backup.time), .kind = GP_NAME_clock, .nullable = true, .def = "\"03:15\"",
+		.help = "when the daily one is made, by the host's clock; null: none is" },
+	{ "rehearse", GP_KEY_NAME, AT(backup.rehearse), .kind = GP_NAME_weektime, .nullable = true, .def = "\"Sun 04:15\"",
+		.help = "when the newest one is rehearsed each week; null: never" },
+	{ "offsite", GP_KEY_NAME, AT(backup.offsite), .kind = GP_NAME_restic, .nullable = true, .def = "null",
+		.help = "a restic repository that each daily one goes to: /path, sftp:user@host:path, s3:https://host/bucket; null: none" },
+	{ "media", GP_KEY_BOOL, AT(backup.media), .def = "true", .help = "media go to that repository too" },
 	{ "keep_old", GP_KEY_INT, AT(backup.keep_old), .lo = 0, .hi = 365, .def = "3",
 		.help = "days that a database is kept which a restore has replaced" },
 	END,

@@ -47,6 +47,9 @@ struct gp_site {
 	struct {
 		int64_t daily, weekly, monthly; /* how many are kept */
 		int64_t keep_old;               /* days */
+		const char *time, *rehearse;    /* "03:15", "Sun 04:15"; NULL: never */
+		const char *offsite;            /* a restic repository, NULL: none */
+		bool media;
 	} backup;
 	struct {
 		int64_t releases;

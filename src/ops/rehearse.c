@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "ops/backups.h"
 #include "ops/confined.h"
 #include "ops/deploy.h"
 #include "ops/drill.h"
@@ -30,29 +31,23 @@ struct drill {
 
 /* ---- which ---------------------------------------------------------------------------------------------------------------- */
 
-/* SLUG_db_STAMP.sql.gz: the deploy user's folder may hold anything else. */
-static bool is_backup(const struct gp_deploy *d, const char *name)
-{
-	const char *prefix = gp_sprintf(d->ctx->arena, "%s_db_", d->site.slug);
-
-	return gp_starts_with(name, prefix) && gp_ends_with(name, ".sql.gz") && gp_stamp_time(name + strlen(prefix));
-}
-
+/* The newest one that counts; where none does, the newest file with a backup's name: the seeds' scripts wrote no manifests. */
 static int newest(struct gp_deploy *d, const char **ret, struct gp_error *err)
 {
-	GP_AUTO_IDENTITY was = { 0 };
-	struct gp_strv names;
+	struct gp_backup_list list;
+	size_t i = 0;
 
-	*ret = NULL;
-	GP_TRY(gp_account_assume(&d->account, &was, err));
-	GP_TRY(gp_fs_list(d->ctx->arena, d->paths.backups, &names, err));
-	for (size_t i = 0; i < names.n; i++)
-		if (is_backup(d, names.v[i]))
-			*ret = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.backups, names.v[i]);
-	if (*ret)
-		return 0;
-	gp_fail(err, GP_E_FAILED, "%s has no backup", d->site.slug);
-	return gp_hint(err, "`goldpath backup %s` makes one", d->site.slug);
+	GP_TRY(gp_backups_list(d->ctx, &d->paths, d->site.slug, &list, err));
+	if (!list.n) {
+		gp_fail(err, GP_E_FAILED, "%s has no backup", d->site.slug);
+		return gp_hint(err, "`goldpath backup %s` makes one", d->site.slug);
+	}
+	while (i < list.n && !list.v[i].good)
+		i++;
+	if (i && i < list.n)
+		gp_tell_warn(d->ctx, "%s is newer, and not counted: %s", list.v[0].name, list.v[0].why);
+	*ret = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.backups, list.v[i < list.n ? i : 0].name);
+	return 0;
 }
 
 static int find(struct drill *r, const struct gp_rehearse_request *request, struct gp_error *err)

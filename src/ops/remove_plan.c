@@ -15,7 +15,8 @@
 
 enum { REDIS_PORT = 6379, ROOM_LEAST = 16 << 20 };
 
-#define UNITS(r) { (r)->paths.gunicorn_socket, (r)->paths.gunicorn, (r)->paths.next, (r)->paths.celery }
+#define UNITS(r) { (r)->paths.backup_timer, (r)->paths.rehearse_timer, (r)->paths.backup_service, (r)->paths.rehearse_service, \
+	(r)->paths.gunicorn_socket, (r)->paths.gunicorn, (r)->paths.next, (r)->paths.celery }
 
 static const char *in_backup(struct gp_ctx *ctx, const struct gp_removal *r, const char *name)
 {
@@ -166,7 +167,7 @@ static void add_unit(struct gp_ctx *ctx, struct gp_plan *plan, const char *unit)
 	static const struct gp_unit off = { .present = false };
 	static const char *const folders[] = { "/etc/systemd/system.control", "/run/systemd/system.control", "/etc/systemd/system",
 		"/run/systemd/system" };
-	static const char *const wants[] = { "multi-user.target", "sockets.target" };
+	static const char *const wants[] = { "multi-user.target", "sockets.target", "timers.target" };
 
 	ADD(.type = &gp_unit_type, .name = unit, .spec = &off);
 	/* Where the unit's file was gone before: a link to nothing. */
@@ -254,6 +255,9 @@ static void add_rest(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_r
 	ADD(.type = &gp_absent_file_type, .name = r->paths.tmpfiles);
 	ADD(.type = &gp_absent_folder_type, .name = r->paths.run);
 	ADD(.type = &gp_absent_folder_type, .name = gp_sprintf(ctx->arena, "/run/goldpath-celery-%s", r->slug));
+	/* systemd's notes of when they ran last. */
+	ADD(.type = &gp_absent_file_type, .name = gp_sprintf(ctx->arena, "/var/lib/systemd/timers/stamp-%s", r->paths.backup_timer));
+	ADD(.type = &gp_absent_file_type, .name = gp_sprintf(ctx->arena, "/var/lib/systemd/timers/stamp-%s", r->paths.rehearse_timer));
 	if (r->db.name && !gp_remove_keeps_database(ctx->arena, &r->db))
 		ADD(.type = &gp_absent_file_type, .name = gp_sprintf(ctx->arena, "%s/login-%s", ctx->lock_dir, r->db.name));
 	ADD(.type = &gp_absent_file_type, .name = gp_sprintf(ctx->arena, "%s/%s.lock", ctx->lock_dir, r->slug));
