@@ -4,9 +4,10 @@
 #include "base/error.h"
 #include "cmd/command.h"
 #include "ops/backup.h"
+#include "ops/offsite.h"
 #include "out/json.h"
 
-static void print_json(struct gp_ctx *ctx, const struct gp_backup *backup)
+static void print_json(struct gp_ctx *ctx, const struct gp_backup *backup, const struct gp_restic_done *offsite)
 {
 	const struct gp_manifest *m = &backup->manifest;
 	json_t *object = gp_json_result("backup");
@@ -24,22 +25,29 @@ static void print_json(struct gp_ctx *ctx, const struct gp_backup *backup)
 	json_object_set_new(object, "rows", json_integer((json_int_t)rows));
 	json_object_set_new(object, "tables", json_integer((json_int_t)m->tables.n));
 	json_object_set_new(object, "ms", json_integer(m->ms));
+	gp_json_text(ctx, object, "snapshot", offsite->snapshot);
+	if (offsite->snapshot)
+		json_object_set_new(object, "snapshot_added", json_integer((json_int_t)offsite->added));
 	gp_json_print(stdout, object);
 }
 
 static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *err)
 {
+	struct gp_restic_done offsite = { 0 };
 	struct gp_backup backup;
 
 	GP_TRY(gp_backup_site(ctx, args->slug, args->from_timer ? GP_BACKUP_TIMER : GP_BACKUP_BY_HAND, &backup, err));
-	if (args->json)
-		print_json(ctx, &backup);
-	else
+	if (!args->json)
 		puts(backup.path);
+	if (args->media)
+		GP_TRY_TO(err, gp_offsite_site(ctx, args->slug, &offsite, err), "the backup is made, and is not in the repository");
+	if (args->json)
+		print_json(ctx, &backup, &offsite);
 	return 0;
 }
 
 static const struct gp_option options[] = {
+	{ "--media", GP_OPT_FLAG, offsetof(struct gp_args, media), .help = "take it and the media to the site's restic repository, too" },
 	{ "--from-timer", GP_OPT_FLAG, offsetof(struct gp_args, from_timer), .help = "note that nobody was there", .hidden = true },
 	{ "--options-from-stdin", GP_OPT_FLAG, offsetof(struct gp_args, options_from_stdin), .help = "further options, each ended by NUL",
 		.hidden = true },

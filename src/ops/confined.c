@@ -150,6 +150,24 @@ struct gp_proc gp_confined_drill(struct gp_deploy *d, struct gp_proc proc, const
 	return in_views(d, proc, views, false);
 }
 
+struct gp_proc gp_confined_reader(struct gp_deploy *d, struct gp_proc proc, const struct gp_view *more, size_t n)
+{
+	struct gp_confine *confine = gp_alloc(d->ctx->arena, sizeof(*confine));
+	struct views *views = gp_alloc(d->ctx->arena, sizeof(*views));
+
+	add_host(d, views);
+	if (!gp_starts_with(d->ctx->sites_dir, "/srv/"))
+		add(views, GP_VIEW_EMPTY, d->ctx->sites_dir, NULL);
+	add(views, GP_VIEW_READ, d->paths.root, NULL);
+	for (size_t i = 0; i < n; i++)
+		add(views, more[i].how, more[i].path, more[i].from);
+	*confine = (struct gp_confine){ .views = views->v, .n = views->n };
+	proc.nice = NICE;
+	if (d->host.confine)
+		proc.confine = confine;
+	return proc;
+}
+
 int gp_confined_begin(struct gp_deploy *d, struct gp_error *err)
 {
 	const struct gp_view views[] = { { GP_VIEW_EMPTY, d->ctx->sites_dir, NULL }, { GP_VIEW_WRITE, d->paths.root, NULL } };

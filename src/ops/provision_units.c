@@ -126,6 +126,7 @@ static int add_timer(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 	const char *timer, const char *service, const char *what, const char *command, struct gp_error *err)
 {
 	const struct gp_resource base = { .notify = GP_RES_RELOAD_UNITS };
+	/* The folder that a local repository lies in: the first run makes it. */
 	const char *repository = site->backup.offsite && site->backup.offsite[0] == '/' ? site->backup.offsite : NULL;
 	const struct gp_var vars[] = {
 		{ "slug", site->slug },
@@ -135,7 +136,7 @@ static int add_timer(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 		{ "what", what },
 		{ "command", command },
 		{ "when", when ? when : "" },
-		{ "repository", repository ? gp_sprintf(ctx->arena, " -%s", repository) : "" },
+		{ "repository", repository ? gp_sprintf(ctx->arena, " -%.*s", (int)(strrchr(repository, '/') - repository + 1), repository) : "" },
 	};
 	const size_t n = sizeof(vars) / sizeof(vars[0]);
 

@@ -12,6 +12,7 @@
 #include "ops/confined.h"
 #include "ops/deploy.h"
 #include "ops/drill.h"
+#include "ops/offsite.h"
 #include "ops/record.h"
 #include "ops/restore.h"
 #include "sys/ctx.h"
@@ -57,6 +58,8 @@ static int find(struct drill *r, const struct gp_rehearse_request *request, stru
 	r->request = (struct gp_restore_request){ .slug = d->site.slug, .file = request->file };
 	r->file = (struct gp_restore){ .request = &r->request, .local = true, .dump.fd = -1 };
 	GP_TRY(gp_database_of(d->ctx, &d->site, &r->file.db, err));
+	if (request->offsite)
+		GP_TRY(gp_offsite_fetch_dump(d, &r->request.file, err));
 	if (!r->request.file)
 		GP_TRY(newest(d, &r->request.file, err));
 	GP_TRY(gp_restore_find(d, &r->file, err));
@@ -255,11 +258,14 @@ int gp_rehearse_run(struct gp_ctx *ctx, const struct gp_rehearse_request *reques
 	GP_TRY(gp_deploy_load(ctx, &deploy, d, err));
 	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
 	/* Before this process sees no site but this one: the file may be another's. */
-	GP_TRY(find(r, request, err));
-	result = gp_confined_begin(d, err);
+	result = find(r, request, err);
+	if (result == 0)
+		result = gp_confined_begin(d, err);
 	if (result == 0)
 		result = rehearse(r, &lock, err);
 	gp_confined_end(d);
 	gp_dump_close(&r->file.dump);
+	if (request->offsite)
+		gp_offsite_forget_dump(d);
 	return result;
 }
