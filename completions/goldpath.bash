@@ -21,7 +21,7 @@ _goldpath_releases() {
 }
 
 _goldpath() {
-    local commands="init adopt plan provision deploy rollback releases backup backups remove lock version help"
+    local commands="init adopt plan provision deploy rollback releases backup backups rehearse remove lock version help"
     local common="--json --quiet --verbose --no-color --help"
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command first=2 options='' operand='' verb='' site='' words='' i
@@ -51,7 +51,9 @@ _goldpath() {
     deploy) operand=site options="--ref --domain --no-restart --resume --site-slug" ;;
     rollback) operand=site options="--to --plan --code-only --migrate-back --restore-db --site-slug" ;;
     releases) operand=site options="--site-slug" ;;
-    backup | backups) operand=site options="--site-slug" ;;
+    backup) operand=site options="--media --site-slug" ;;
+    backups) operand=site options="--site-slug" ;;
+    rehearse) operand=site options="--file --latest --offsite --site-slug" ;;
     remove) operand=site options="--i-know-this-will-delete --site-slug" ;;
     lock) operand=site verb=status options="--site-slug" ;;
     version) ;;
@@ -89,6 +91,10 @@ _goldpath() {
     --tls) words="auto internal off" ;;
     --deploy-user)
         mapfile -t COMPREPLY < <(compgen -u -- "$current")
+        return
+        ;;
+    --file)
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
     --repo)

@@ -47,7 +47,7 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 }
 
 static const struct gp_option options[] = {
-	{ "--media", GP_OPT_FLAG, offsetof(struct gp_args, media), .help = "take it and the media to the site's restic repository, too" },
+	{ "--media", GP_OPT_FLAG, offsetof(struct gp_args, media), .help = "take it, with media, to the restic repository too" },
 	{ "--from-timer", GP_OPT_FLAG, offsetof(struct gp_args, from_timer), .help = "note that nobody was there", .hidden = true },
 	{ "--options-from-stdin", GP_OPT_FLAG, offsetof(struct gp_args, options_from_stdin), .help = "further options, each ended by NUL",
 		.hidden = true },

@@ -56,8 +56,8 @@ const struct gp_command gp_cmd_rehearse = {
 	.operand = "SLUG",
 	.summary = "prove that a site's backup can be restored",
 	.details = "The restore drill: the backup is read whole, compared with its manifest, loaded\n"
-		   "into a scratch database, counted, and the release that it belongs to is asked how\n"
-		   "it is on it. The live database is not touched. How long it took, and how it\n"
+		   "into a scratch database, counted, and the release that it belongs to is asked\n"
+		   "how it is on it. The live database is not touched. How long it took, and how it\n"
 		   "ended, stands in /var/lib/goldpath/SLUG/rehearsals and in the history.",
 	.options = options,
 	.root = true,
