@@ -26,6 +26,7 @@ static const struct {
 } helper_names[] = {
 	{ .called = "provision_vps.sh", .command = "provision", .yes = true },
 	{ .called = "deploy.sh", .command = "deploy" },
+	{ .called = "backup_db.sh", .command = "backup" },
 	{ .called = "restore_db.sh", .command = "restore" },
 };
 

@@ -46,6 +46,6 @@ struct gp_command {
 #define GP_OPT_END { .name = NULL }
 
 extern const struct gp_command gp_cmd_init, gp_cmd_plan, gp_cmd_provision, gp_cmd_deploy, gp_cmd_rollback, gp_cmd_releases, gp_cmd_remove, gp_cmd_lock;
-extern const struct gp_command gp_cmd_adopt, gp_cmd_restore, gp_cmd_version;
+extern const struct gp_command gp_cmd_adopt, gp_cmd_backup, gp_cmd_backups, gp_cmd_restore, gp_cmd_version;
 
 #endif

@@ -45,6 +45,10 @@ struct gp_site {
 	const char *tls_cert, *tls_key;
 	bool backup_before_migrate;
 	struct {
+		int64_t daily, weekly, monthly; /* how many are kept */
+		int64_t keep_old;               /* days */
+	} backup;
+	struct {
 		int64_t releases;
 	} keep;
 };

@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "sys/account.h"
+#include "sys/ctx.h"
+#include "sys/pg.h"
 #include "sys/proc.h"
 
 enum { TIMEOUT_MS = 6 * 3600 * 1000, PROGRESS_MS = 250, STDERR_MAX = 64 * 1024 };
@@ -123,4 +125,18 @@ int gp_pg_dump_into(struct gp_arena *arena, const struct gp_pg_dump *dump, int f
 	GP_TRY_TO(err, compare(arena, &written, &read, err), "read the dump back");
 	*ret = written;
 	return 0;
+}
+
+int gp_pg_dump_local(struct gp_ctx *ctx, const struct gp_pg_dump *dump, int fd, struct gp_pg_dumped *ret, struct gp_error *err)
+{
+	struct gp_pg_dump local = *dump;
+	struct gp_account postgres;
+	struct gp_pg *pg;
+
+	GP_TRY(gp_account_get(ctx->arena, "postgres", &postgres, err));
+	GP_TRY(gp_ctx_admin(ctx, dump->port, &pg, err));
+	GP_TRY(gp_pg_open_database(pg, ctx->arena, dump->database, err));
+	local.host = local.user = local.password = NULL;
+	local.as = &postgres;
+	return gp_pg_dump_into(ctx->arena, &local, fd, ret, err);
 }

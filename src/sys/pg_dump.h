@@ -31,4 +31,8 @@ struct gp_pg_dumped {
 /* Into a file that is open for reading and writing and empty: synced, read back whole, and the same again. What it finds lives in the arena. */
 int gp_pg_dump_into(struct gp_arena *arena, const struct gp_pg_dump *dump, int fd, struct gp_pg_dumped *ret, struct gp_error *err);
 
+/* The same of a database on this host, by user postgres; its owner may have closed it to others. Of `dump` database, port and progress count. */
+struct gp_ctx;
+int gp_pg_dump_local(struct gp_ctx *ctx, const struct gp_pg_dump *dump, int fd, struct gp_pg_dumped *ret, struct gp_error *err);
+
 #endif
