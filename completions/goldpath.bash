@@ -21,7 +21,7 @@ _goldpath_releases() {
 }
 
 _goldpath() {
-    local commands="init adopt plan provision deploy rollback releases remove lock version help"
+    local commands="init adopt plan provision deploy rollback releases backup backups remove lock version help"
     local common="--json --quiet --verbose --no-color --help"
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command first=2 options='' operand='' verb='' site='' words='' i
@@ -30,6 +30,7 @@ _goldpath() {
     case ${COMP_WORDS[0]##*/} in
     provision_vps.sh) command=provision first=1 ;;
     deploy.sh) command=deploy first=1 ;;
+    backup_db.sh) command=backup first=1 ;;
     *) command=${COMP_WORDS[1]-} ;;
     esac
 
@@ -50,6 +51,7 @@ _goldpath() {
     deploy) operand=site options="--ref --domain --no-restart --resume --site-slug" ;;
     rollback) operand=site options="--to --plan --code-only --migrate-back --restore-db --site-slug" ;;
     releases) operand=site options="--site-slug" ;;
+    backup | backups) operand=site options="--site-slug" ;;
     remove) operand=site options="--i-know-this-will-delete --site-slug" ;;
     lock) operand=site verb=status options="--site-slug" ;;
     version) ;;
@@ -105,4 +107,4 @@ _goldpath() {
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }
 
-complete -F _goldpath goldpath provision_vps.sh deploy.sh
+complete -F _goldpath goldpath provision_vps.sh deploy.sh backup_db.sh

@@ -13,8 +13,8 @@
 #include "base/scan.h"
 #include "base/sql.h"
 
-enum { STATEMENT_MAX = 64 << 20, HEAD = 4096, TAIL = 4096, TABLES_MAX = 65536, MIGRATIONS_MAX = 20000, LINE_MAX_BYTES = 1024, PART_MAX = 255,
-	NAME_MAX_BYTES = 256 };
+enum { STATEMENT_MAX = 64 << 20, HEAD = 4096, TAIL = 4096, TABLES_MAX = 65536, MIGRATIONS_MAX = 20000 };
+enum { LINE_MAX_BYTES = 1024, PART_MAX = 255, NAME_MAX_BYTES = 256 };
 
 static const char closing_line[] = "\n-- PostgreSQL database dump complete";
 

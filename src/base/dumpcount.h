@@ -34,7 +34,7 @@ struct gp_dumped {
 	bool copies;                 /* there was at least one COPY */
 };
 
-/* schema.table as SQL would have it: "…" only where a part is not of a-z, 0-9 and _, so that one table has one name, wherever it was read. */
+/* schema.table as SQL would have it: "…" only where a part is not of a-z, 0-9 and _, so that a table has one name, wherever it is read. */
 const char *gp_table_name(struct gp_arena *arena, const char *schema, const char *table);
 
 /* The rows of a table; *ret is written where it is there. */

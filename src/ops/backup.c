@@ -29,7 +29,7 @@ struct making {
 	struct gp_deploy *d;
 	int folder;
 	const char *name;
-	int64_t at, start; /* seconds since the epoch; on the monotonic clock */
+	int64_t begun, start; /* seconds since the epoch; on the monotonic clock */
 	struct gp_pg_dumped dumped;
 };
 
@@ -53,16 +53,19 @@ int gp_backup_check(struct gp_deploy *d, struct gp_error *err)
 
 /* ---- before ------------------------------------------------------------------------------------------------------------- */
 
-static bool is_manifest_of_none(struct gp_deploy *d, const struct gp_strv *names, const char *name)
+/* Asked of the folder itself: a list of names may be cut short. */
+static bool is_manifest_of_none(const struct making *m, const char *name)
 {
 	size_t len = strlen(name), tail = strlen(".json");
 	const char *backup;
+	struct stat st;
 	int64_t when;
 
 	if (len <= tail || !gp_ends_with(name, ".json"))
 		return false;
-	backup = gp_strndup(d->ctx->arena, name, len - tail);
-	return gp_backup_name_ok(d->ctx->arena, d->site.slug, backup, &when) && !gp_strv_has(names, backup);
+	backup = gp_strndup(m->d->ctx->arena, name, len - tail);
+	return gp_backup_name_ok(m->d->ctx->arena, m->d->site.slug, backup, &when) &&
+	       fstatat(m->folder, backup, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
 }
 
 /* What runs that were killed have left: parts, and a manifest whose backup did not get its name. */
@@ -77,7 +80,7 @@ static int tidy(struct making *m, struct gp_error *err)
 			return gp_fail_errno(err, errno, "remove %s/%s", d->paths.backups, parts[i]);
 	GP_TRY(gp_backups_names(d->ctx->arena, m->folder, &names, err));
 	for (size_t i = 0; i < names.n; i++)
-		if (is_manifest_of_none(d, &names, names.v[i]) && unlinkat(m->folder, names.v[i], 0) < 0)
+		if (is_manifest_of_none(m, names.v[i]) && unlinkat(m->folder, names.v[i], 0) < 0)
 			return gp_fail_errno(err, errno, "remove %s/%s", d->paths.backups, names.v[i]);
 	return 0;
 }
@@ -122,7 +125,7 @@ static uint64_t last_bytes(const struct making *m)
 	return 0;
 }
 
-/* Indexes are not in a dump, and what is packed is a third at most of what is left. Better than that is known where there is one already. */
+/* Indexes are not in a dump, and what is packed is a third at most of what is left. Where there is one already, more than that is known. */
 static int check_room(struct making *m, struct gp_error *err)
 {
 	struct gp_deploy *d = m->d;
@@ -143,14 +146,14 @@ static int choose_name(struct making *m, struct gp_error *err)
 {
 	struct gp_deploy *d = m->d;
 
-	for (m->at = gp_now(); m->at < gp_now() + NAME_TRIES; m->at++) {
+	for (int i = 0; i < NAME_TRIES; i++) {
 		struct stat st;
 
-		m->name = gp_backup_name(d->ctx->arena, d->site.slug, m->at);
+		m->name = gp_backup_name(d->ctx->arena, d->site.slug, m->begun + i);
 		if (fstatat(m->folder, m->name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
 			return 0;
 	}
-	return gp_fail(err, GP_E_FAILED, "%s has a file for each second to come", d->paths.backups);
+	return gp_fail(err, GP_E_FAILED, "%s has a file for each of %d seconds", d->paths.backups, NAME_TRIES);
 }
 
 /* ---- the dump ----------------------------------------------------------------------------------------------------------- */
@@ -208,7 +211,7 @@ static struct gp_manifest manifest_of(const struct making *m, enum gp_backup_rea
 		.sha256 = dumped->file.sha256,
 		.bytes = dumped->file.bytes,
 		.sql_bytes = dumped->file.unpacked,
-		.at = gp_rfc3339(d->ctx->arena, m->at),
+		.at = gp_rfc3339(d->ctx->arena, m->begun),
 		.verified = gp_rfc3339(d->ctx->arena, gp_now()),
 		.ms = gp_mono_ms() - m->start,
 		.reason = reason,
@@ -221,6 +224,18 @@ static struct gp_manifest manifest_of(const struct making *m, enum gp_backup_rea
 		.migrations = dumped->sql.migrations,
 		.tables = dumped->sql.tables,
 	};
+}
+
+/* Whoever reads the path that is told finds the file there: the folder may have been moved away meanwhile. */
+static int check_folder(struct making *m, struct gp_error *err)
+{
+	struct stat written, there;
+	GP_AUTO_FD now = -1;
+
+	GP_TRY(gp_backups_open(&m->d->paths, m->d->site.slug, &now, err));
+	if (fstat(m->folder, &written) < 0 || fstat(now, &there) < 0 || written.st_ino != there.st_ino || written.st_dev != there.st_dev)
+		return gp_fail(err, GP_E_REFUSED, "%s is another folder than it was", m->d->paths.backups);
+	return 0;
 }
 
 /* Under its name for good only now that it is whole; and what lies there then is what was written. */
@@ -237,7 +252,9 @@ static int put_in_place(struct making *m, int fd, const struct gp_manifest *mani
 	if (fstat(fd, &written) < 0 || fstatat(m->folder, m->name, &there, AT_SYMLINK_NOFOLLOW) < 0 || written.st_ino != there.st_ino ||
 		written.st_dev != there.st_dev || written.st_size != (off_t)manifest->bytes)
 		return gp_fail(err, GP_E_REFUSED, "%s/%s is not the file that was written", d->paths.backups, m->name);
-	return fsync(m->folder) < 0 ? gp_fail_errno(err, errno, "sync %s", d->paths.backups) : 0;
+	if (fsync(m->folder) < 0)
+		return gp_fail_errno(err, errno, "sync %s", d->paths.backups);
+	return check_folder(m, err);
 }
 
 static int make(struct making *m, enum gp_backup_reason reason, struct gp_manifest *ret, struct gp_error *err)
@@ -269,7 +286,7 @@ static void tell_done(struct making *m, const struct gp_manifest *done)
 
 int gp_backup_run(struct gp_deploy *d, enum gp_backup_reason reason, struct gp_backup *ret, struct gp_error *err)
 {
-	struct making m = { .d = d, .folder = -1, .start = gp_mono_ms() };
+	struct making m = { .d = d, .folder = -1, .begun = gp_now(), .start = gp_mono_ms() };
 	GP_AUTO_FD folder = -1;
 	struct gp_manifest done;
 

@@ -48,15 +48,18 @@ int gp_backups_names(struct gp_arena *arena, int folder, struct gp_strv *ret, st
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct gp_strv names = { 0 };
 	struct dirent *e;
+	int result;
 
 	if (!dir) {
 		gp_fail_errno(err, errno, "list the backups");
 		gp_closep(&fd);
 		return -1;
 	}
-	while ((e = readdir(dir)) && names.n < NAMES_MAX)
+	for (errno = 0; (e = readdir(dir)) && names.n < NAMES_MAX; errno = 0)
 		gp_strv_add(arena, &names, gp_strdup(arena, e->d_name));
+	result = !e && errno ? gp_fail_errno(err, errno, "list the backups") : 0;
 	closedir(dir);
+	GP_TRY(result);
 	if (names.n)
 		qsort(names.v, names.n, sizeof(*names.v), by_text);
 	*ret = names;

@@ -1,5 +1,5 @@
 /*
- * A ring of blocks. One thread, the caller's, fills them, and takes them out in the same order; the others pack, or unpack, whichever is next.
+ * A ring of blocks. One thread, the caller's, fills them, and takes them out in the same order; the others pack, or unpack, the next one.
  * All reading, writing and hashing is the caller's thread's, so what fails fails there.
  */
 #include "sys/pack.h"
@@ -30,8 +30,8 @@
 GP_LIBRARY(deflate, "libdeflate.so.0", FUNCTIONS)
 
 /*
- * MEMBER_MAX: deflate needs 5 bytes a stored block more than it was given, and libdeflate's bound is well below this. THREADS_MAX bounds the
- * memory, 2 MiB a block.
+ * MEMBER_MAX: deflate needs 5 bytes a stored block more than it was given, and libdeflate's bound is well below this.
+ * THREADS_MAX bounds the memory, 2 MiB a block.
  */
 enum { BLOCK = 1 << 20, HEADER = 20, TRAILER = 8, MEMBER_MAX = BLOCK + BLOCK / 64, THREADS_MAX = 8, SPARE = 2, LEVEL = 4 };
 

@@ -278,7 +278,7 @@ class Completion(unittest.TestCase):
                 self.assertEqual(sorted(self.complete("goldpath", command, "some-site", "--json", "--")), sorted(options))
 
     def test_old_names(self):
-        for name, command in (("deploy.sh", "deploy"), ("/srv/sum/bin/provision_vps.sh", "provision")):
+        for name, command in (("deploy.sh", "deploy"), ("backup_db.sh", "backup"), ("/srv/sum/bin/provision_vps.sh", "provision")):
             with self.subTest(name):
                 self.assertEqual(sorted(self.complete(name, "--")), sorted(HELP.options[command]))
 
