@@ -355,7 +355,9 @@ class Faults(Base):
         facts = self.facts()
         roles = self.sql('select rolname, rolpassword, rolsuper from pg_authid order by 1')
         self.host.healthy()
-        start = self.sql(f"select min(backend_start) from pg_stat_activity where datname = '{DB}'")
+        witness = self.host.start_run('sh', '-c', f"cd /; exec sudo -u postgres psql -XAtc 'select pg_sleep(777)' {DB}")
+        active = f"select count(*) from pg_stat_activity where datname = '{DB}' and query = 'select pg_sleep(777)'"
+        lib.wait_for(lambda: self.sql(active) == '1', 'a session is open')
         for name, harm in HARM.items():
             with self.subTest(name):
                 self.host.write('/root/harm.sql', f'CREATE TABLE a (i int);\n{harm}\n{CLOSING}')
@@ -365,7 +367,9 @@ class Faults(Base):
                 self.assertEqual(self.names(), [DB, DB])
         self.assertEqual((self.contents(), self.facts()), (self.good, facts))
         self.assertEqual(self.sql('select rolname, rolpassword, rolsuper from pg_authid order by 1'), roles)
-        self.assertEqual(self.sql(f"select min(backend_start) from pg_stat_activity where datname = '{DB}'"), start)
+        self.assertEqual(self.sql(active), '1', 'no session was ended')
+        self.sql(active.replace('count(*)', 'pg_terminate_backend(pid)'))
+        witness.communicate(timeout=30)
         self.assertEqual(self.host.sh('find /tmp /var/lib/postgresql -name pwned'), '')
 
     def test_killed_at_each_question(self):
