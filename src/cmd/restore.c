@@ -36,8 +36,7 @@ static void print_file(struct gp_ctx *ctx, const struct gp_restore *r)
 	int64_t at = gp_restore_file_time(r);
 	uint64_t rows = 0;
 
-	printf("+ file %s, %.1f MiB%s%s%s", r->file, (double)r->dump.bytes / (1 << 20), at ? ", " : "",
-		at ? gp_age(ctx->arena, gp_now() - at) : "", at ? " old" : "");
+	printf("+ file %s, %s%s%s%s", r->file, gp_size_words(ctx->arena, r->dump.bytes), at ? ", " : "", at ? gp_age(ctx->arena, gp_now() - at) : "", at ? " old" : "");
 	for (size_t i = 0; i < r->manifest.tables.n; i++)
 		rows += r->manifest.tables.v[i].rows;
 	if (r->has_manifest)
@@ -48,14 +47,15 @@ static void print_file(struct gp_ctx *ctx, const struct gp_restore *r)
 
 static void print_there(struct gp_ctx *ctx, const struct gp_overwritten *there)
 {
-	printf("~ database %s, %.1f MiB", there->database, (double)there->bytes / (1 << 20));
+	printf("~ database %s", there->database);
+	if (there->bytes >= 0)
+		printf(", %s", gp_size_words(ctx->arena, (uint64_t)there->bytes));
 	if (there->rows >= 0)
 		printf(", about %lld rows", (long long)there->rows);
 	if (there->backup)
 		printf(", newest backup %s\n", there->backup);
 	else
 		puts(", no backup");
-	(void)ctx;
 }
 
 static int refuse(struct gp_ctx *ctx, const struct gp_args *args, const struct gp_restore_request *request, struct gp_error *err)

@@ -23,7 +23,7 @@
 #include "sys/lock.h"
 #include "sys/pg.h"
 
-enum { LOOK_WAIT_MS = 10000, LOOK_EVERY_MS = 100, PROBE_TIMEOUT_MS = 5000, DAY = 24 * 3600, KEEP_DAYS = 3 };
+enum { LOOK_WAIT_MS = 10000, LOOK_EVERY_MS = 100, PROBE_TIMEOUT_MS = 5000, DAY = 24 * 3600 };
 
 static struct gp_restore *of(const struct gp_deploy *d)
 {
@@ -174,7 +174,7 @@ static int clear(struct gp_deploy *d, struct gp_error *err)
 	for (size_t i = 0; i < kept.n; i++) {
 		const char *stamp = strrchr(kept.v[i], '_') + 1;
 
-		if (gp_now() - gp_stamp_time(stamp) < KEEP_DAYS * DAY)
+		if (gp_now() - gp_stamp_time(stamp) < d->site.backup.keep_old * DAY)
 			continue;
 		if (gp_database_drop(&r->db, kept.v[i], &why) < 0)
 			gp_tell_warn(d->ctx, "%s", why.msg);

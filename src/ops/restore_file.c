@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/parse.h"
+#include "ops/backups.h"
 #include "ops/deploy.h"
 #include "ops/releases.h"
 #include "ops/restore.h"
@@ -136,8 +137,8 @@ static void tell_of_file(struct gp_deploy *d, const struct gp_restore *r)
 {
 	int64_t at = gp_restore_file_time(r);
 
-	gp_tell_note(d->ctx, "%s is whole: %.1f MiB of SQL, %ju rows in %zu tables%s%s%s%s", r->file,
-		(double)r->dump.dumped.bytes / (1 << 20), (uintmax_t)r->dump.dumped.rows, r->dump.dumped.tables.n, at ? ", " : "",
+	gp_tell_note(d->ctx, "%s is whole: %s of SQL, %ju rows in %zu tables%s%s%s%s", r->file,
+		gp_size_words(d->ctx->arena, r->dump.dumped.bytes), (uintmax_t)r->dump.dumped.rows, r->dump.dumped.tables.n, at ? ", " : "",
 		at ? gp_age(d->ctx->arena, gp_now() - at) : "", at ? " old" : "",
 		r->has_manifest ? ", as its manifest says" : "; it has no manifest");
 }
@@ -185,7 +186,7 @@ int gp_restore_look(struct gp_deploy *d, const struct gp_restore *r, struct gp_o
 	struct gp_overwritten there = { .database = r->db.name, .bytes = -1, .rows = -1 };
 	const char *bytes = NULL, *rows = NULL;
 	GP_AUTO_PG own = NULL;
-	struct gp_strv files = { 0 };
+	struct gp_backup_list list;
 
 	/* As superuser names are looked up in pg_catalog alone. */
 	GP_TRY(r->local ? gp_pg_open_admin(r->db.port, r->db.name, &own, err) : gp_deploy_login(d, &own, err));
@@ -195,13 +196,8 @@ int gp_restore_look(struct gp_deploy *d, const struct gp_restore *r, struct gp_o
 		gp_parse_int(bytes, 0, INT64_MAX, &there.bytes);
 	if (rows)
 		gp_parse_int(rows, 0, INT64_MAX, &there.rows);
-	gp_fs_list(d->ctx->arena, d->paths.backups, &files, NULL);
-	for (size_t i = 0; i < files.n; i++) {
-		const char *slug = slug_of(d, files.v[i]);
-
-		if (slug && gp_streq(slug, d->site.slug) && gp_ends_with(files.v[i], ".sql.gz"))
-			there.backup = files.v[i];
-	}
+	if (gp_backups_list(d->ctx, &d->paths, d->site.slug, &list, NULL) == 0 && list.n)
+		there.backup = list.v[0].name;
 	*ret = there;
 	return 0;
 }

@@ -18,7 +18,7 @@
 
 GP_LIBRARY(libpq, "libpq.so.5", FUNCTIONS)
 
-enum { BLOCK = 1 << 20, WORDS = 100 };
+enum { BLOCK = 1 << 20, TURN = 16 << 20, WORDS = 100 };
 
 enum state { RESTS, WORKS, TAKES_ROWS };
 
@@ -26,6 +26,7 @@ struct member {
 	struct gp_pg *pg;
 	enum state state;
 	size_t block;     /* bytes since it was last found to have taken all */
+	size_t taken;     /* of this COPY */
 	int64_t deadline;
 	char words[WORDS];
 };
@@ -203,7 +204,7 @@ static int open_copy(struct gp_pg_team *team, struct member *m, struct gp_error 
 	int rows_wanted;
 
 	begin(m, TAKES_ROWS, team->copy_words);
-	m->block = 0;
+	m->block = m->taken = 0;
 	GP_TRY_TO(err, rows_wanted = gp_pg_copy(m->pg, gp_buf_str(&team->copy), err), "%s", m->words);
 	if (!rows_wanted)
 		return gp_fail(err, GP_E_FAILED, "%s: the server wants no rows", m->words);
@@ -243,15 +244,13 @@ static int end_copy(struct member *m, struct gp_error *err)
 	return 0;
 }
 
-/* A server that speaks while it takes rows has most likely met one that is wrong: to hear it, its COPY is ended. All end with a row here. */
-static int listen_to_all(struct gp_pg_team *team, struct gp_error *err)
+/* What the server says while it takes rows, libpq hears only at their end: so that a wrong one is not known after gigabytes only, they end now and
+ * then, and begin anew. All end with a row here. */
+static int end_long_ones(struct gp_pg_team *team, struct gp_error *err)
 {
-	for (size_t i = 0; i < team->n; i++) {
-		struct member *m = &team->v[i];
-
-		if (m->state == TAKES_ROWS && gp_pg_wait(libpq.socket(m->pg->conn), POLLIN, gp_mono_ms()))
-			GP_TRY(end_copy(m, err));
-	}
+	for (size_t i = 0; i < team->n; i++)
+		if (team->v[i].state == TAKES_ROWS && team->v[i].taken >= TURN)
+			GP_TRY(end_copy(&team->v[i], err));
 	return look(team, err);
 }
 
@@ -259,7 +258,7 @@ static int next_member(struct gp_pg_team *team, struct gp_error *err)
 {
 	struct member *m;
 
-	GP_TRY(listen_to_all(team, err));
+	GP_TRY(end_long_ones(team, err));
 	while (!(m = free_for_rows(team)))
 		GP_TRY(wait_for_one(team, err));
 	if (m->state == RESTS)
@@ -274,6 +273,7 @@ static int put(struct gp_pg_team *team, const char *data, size_t len, struct gp_
 
 	m->deadline = gp_mono_ms() + (int64_t)m->pg->statement_s * 1000;
 	m->block += len;
+	m->taken += len;
 	GP_TRY_TO(err, gp_pg_put(m->pg, data, len, err), "%s", m->words);
 	/* A row that is longer than a block cannot go elsewhere. */
 	while (m->block >= 2 * BLOCK)
