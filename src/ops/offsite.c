@@ -235,16 +235,15 @@ static int open_to_write(struct gp_deploy *d, struct repository *o, struct gp_er
 /* ---- a snapshot --------------------------------------------------------------------------------------------------------- */
 
 /*
- * restic tells a dead process' lock by its pid, which says nothing where each run has pids of its own. With the site's lock held nobody but
- * us is at work on this host: a run that was killed has left its note, and then every lock goes.
+ * restic tells a dead process' lock by its pid, which says nothing where each run has pids of its own: it would take the lock of somebody who is
+ * at work for a dead one's. So nothing is unlocked but after a run of ours that was cut off, which has left its note; then every lock goes.
  */
 static int begin_work(const struct repository *o, struct gp_error *err)
 {
-	bool cut_off = gp_fs_exists(o->working);
-
-	if (cut_off)
-		gp_tell_note(o->d->ctx, "the run before this one was cut off: what it locked in the repository is unlocked");
-	GP_TRY(gp_restic_unlock(&o->restic, cut_off, err));
+	if (gp_fs_exists(o->working)) {
+		gp_tell_note(o->d->ctx, "the run before this one was cut off: the repository is unlocked");
+		GP_TRY(gp_restic_unlock(&o->restic, err));
+	}
 	return gp_fs_write(o->working, "", 0, 0600, 0, 0, err);
 }
 

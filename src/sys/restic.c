@@ -99,7 +99,7 @@ static int explain(const struct gp_restic *r, const struct gp_proc *proc, const 
 		const char *words, *hint;
 	} known[] = {
 		{ "wrong password or no key found", GP_E_CONFIG, "has another password than the one in", "put the repository's own password into that file" },
-		{ "already locked", GP_E_LOCKED, "is in use by somebody else; its password is in", "RESTIC_REPOSITORY=… restic list locks; goldpath tries again" },
+		{ "already locked", GP_E_LOCKED, "is in use by somebody else; its password is in", "its timer tries again; where nobody is, `restic unlock`" },
 		{ "unable to create lock", GP_E_LOCKED, "cannot be locked; its password is in", "is it in use, or may nothing be written there?" },
 		{ "Host key verification failed", GP_E_CONFIG, "is on a host that root's ssh does not know; its password is in", "once, by hand, as root: ssh to it" },
 		{ "Permission denied (publickey", GP_E_CONFIG, "is on a host that does not let root's key in; its password is in",
@@ -150,11 +150,11 @@ int gp_restic_init(const struct gp_restic *r, struct gp_error *err)
 	return must(r, GP_ARGV(AS_READER), GP_ARGV("init"), NULL, 5 * MINUTE, &result, err);
 }
 
-int gp_restic_unlock(const struct gp_restic *r, bool all, struct gp_error *err)
+int gp_restic_unlock(const struct gp_restic *r, struct gp_error *err)
 {
 	GP_AUTO_RESULT result = { 0 };
 
-	return must(r, GP_ARGV(AS_READER), all ? GP_ARGV("unlock", "--remove-all") : GP_ARGV("unlock"), NULL, 5 * MINUTE, &result, err);
+	return must(r, GP_ARGV(AS_READER), GP_ARGV("unlock", "--remove-all"), NULL, 5 * MINUTE, &result, err);
 }
 
 /* ---- a snapshot ------------------------------------------------------------------------------------------------------- */

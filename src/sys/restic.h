@@ -27,8 +27,8 @@ struct gp_restic {
 int gp_restic_find(const struct gp_restic *r, struct gp_error *err);
 /* Make one where there is none. */
 int gp_restic_init(const struct gp_restic *r, struct gp_error *err);
-/* Take away the locks of processes that are gone; all: every lock, because it is known that nobody is at work. */
-int gp_restic_unlock(const struct gp_restic *r, bool all, struct gp_error *err);
+/* Take every lock away: it is known that nobody is at work. */
+int gp_restic_unlock(const struct gp_restic *r, struct gp_error *err);
 
 struct gp_restic_done {
 	const char *snapshot;      /* its short id */

@@ -80,8 +80,7 @@ static void test_restic(void **state)
 	check(GP_NAME_restic,
 		NAMES("/srv/vault", "/mnt/a.b/acme_1", "sftp:vault:acme", "sftp:backup@vault.example.com:/srv/acme", "sftp://vault/acme",
 			"sftp://backup@vault.example.com:2222//srv/acme", "s3:https://s3.example.com/bucket/acme", "s3:s3.amazonaws.com/bucket"),
-		NAMES("", "/", "vault", "./vault", "/a/../b", "/a b", "/a'b", "/a
-b", "/a$b", "rest:https://u:p@host/", "b2:bucket", "azure:x", "local:/x",
+		NAMES("", "/", "vault", "./vault", "/a/../b", "/a b", "/a'b", "/a\nb", "/a$b", "rest:https://u:p@host/", "b2:bucket", "azure:x", "local:/x",
 			/* what ssh would take for an option */
 			"sftp:-oProxyCommand=id:x", "sftp:a@-oProxyCommand=id:x", "sftp:-a@b:x", "sftp://-oProxyCommand=id/x", "sftp:host", "sftp:host:",
 			"sftp:@host:x", "sftp:a@:x", "sftp://host", "sftp://host:22", "sftp://host:x/y", "sftp://host:1234567/y", "sftp:a:b@host:x",
