@@ -185,7 +185,7 @@ bool gp_restic_read_done(struct gp_arena *arena, const char *text, struct gp_res
 	if (!gp_streq(text_of(arena, object, "message_type"), "summary"))
 		return false;
 	*ret = (struct gp_restic_done){
-		.snapshot = gp_strndup(arena, text_of(arena, object, "snapshot_id"), SHORT_ID),
+		.snapshot = gp_sprintf(arena, "%.*s", SHORT_ID, text_of(arena, object, "snapshot_id")),
 		.files = number_of(object, "total_files_processed"),
 		.bytes = number_of(object, "total_bytes_processed"),
 		.added = number_of(object, "data_added"),
@@ -308,7 +308,7 @@ static bool is_id(const char *text)
 
 int gp_restic_read_snapshots(struct gp_arena *arena, const char *text, size_t len, struct gp_restic_snapshots *ret, struct gp_error *err)
 {
-	AUTO_JSON list = json_loadb(text, len, 0, NULL);
+	AUTO_JSON list = json_loadb(text, len, JSON_DECODE_ANY, NULL); /* null: none, in old versions */
 	size_t n = json_array_size(list);
 
 	if (!(json_is_array(list) || json_is_null(list)) || n > SNAPSHOTS_MAX)

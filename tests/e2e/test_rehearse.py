@@ -205,22 +205,22 @@ json.dump(m, open("{self.file}.json", "w"))'""")
         self.deploy('main')
 
     def test_a_locked_site(self):
-        self.host.sh(f'flock /run/goldpath/{lib.SLUG}.lock sleep 20 & sleep 0.5')
+        self.host.sh(f'flock /run/goldpath/{lib.SLUG}.lock sleep 300 >/dev/null 2>&1 & sleep 0.5')
         self.assertRegex(self.rehearse(rc=75).err, 'error: ')
         self.host.sh('pkill -x sleep; sleep 0.2')
 
     def test_killed_anywhere(self):
         whole = json.loads(self.rehearse('--json').out)['ms']
         killed = 0
-        for part in range(1, 21):
-            killed += self.host.run('timeout', '-s', 'KILL', f'{whole * part / 20000:.3f}', 'goldpath', 'rehearse', lib.SLUG).rc != 0
+        for part in range(1, 11):
+            killed += self.host.run('timeout', '-s', 'KILL', f'{whole * part / 10000:.3f}', 'goldpath', 'rehearse', lib.SLUG).rc != 0
             self.assertEqual(self.live(), self.before)
-        self.assertGreater(killed, 12)
+        self.assertGreater(killed, 5)
         self.rehearse()
 
     def test_what_is_left_over_goes(self):
-        self.sql(f'create role {DB}_gp_drill_20200101T000000Z; create database {DB}_gp_drill_20200101T000000Z owner {DB}_gp_drill_20200101T000000Z;'
-                 f' alter database {DB}_gp_drill_20200101T000000Z is_template true')
+        name = f'"{DB}_gp_drill_20200101T000000Z"'
+        self.sql(f'create role {name};\ncreate database {name} owner {name};\nalter database {name} is_template true')
         self.assertIn('was left over', self.rehearse().err)
 
     # ------------------------------------------------------------ timers

@@ -83,7 +83,7 @@ static void test_restic(void **state)
 		NAMES("", "/", "vault", "./vault", "/a/../b", "/a b", "/a'b", "/a\nb", "/a$b", "rest:https://u:p@host/", "b2:bucket", "azure:x", "local:/x",
 			/* what ssh would take for an option */
 			"sftp:-oProxyCommand=id:x", "sftp:a@-oProxyCommand=id:x", "sftp:-a@b:x", "sftp://-oProxyCommand=id/x", "sftp:host", "sftp:host:",
-			"sftp:@host:x", "sftp:a@:x", "sftp://host", "sftp://host:22", "sftp://host:x/y", "sftp://host:1234567/y", "sftp:a:b@host:x",
+			"sftp:@host:x", "sftp:a@:x", "sftp://host", "sftp://host:22", "sftp://host:x/y", "sftp://host:1234567/y",
 			"s3:", "s3:-x", "s3:https://key:secret@host/bucket", "s3:/bucket", "-x"));
 }
 
