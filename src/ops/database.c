@@ -13,9 +13,10 @@
 #include "sys/ctx.h"
 #include "sys/digest.h"
 #include "sys/pg.h"
+#include "sys/pg_team.h"
 
 /* A name has 63 bytes; "_gp_load_" and a stamp are 25 of them. */
-enum { BASE_MAX = 38, DIGEST = 8, PASSWORD = 32, SWAP_TRIES = 10, SWAP_EVERY_MS = 20, LOAD_CONNECTIONS = 2 };
+enum { BASE_MAX = 38, DIGEST = 8, PASSWORD = 32, SWAP_TRIES = 10, SWAP_EVERY_MS = 20, LOAD_CONNECTIONS = GP_PG_TEAM_MAX + 1 };
 
 #define GP_ARGS(...) ((const char *const[]){ __VA_ARGS__ })
 
