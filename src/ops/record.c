@@ -86,7 +86,7 @@ int gp_journal_note(struct gp_ctx *ctx, const struct gp_paths *paths, const char
 
 static void read_line(struct gp_ctx *ctx, const char *line, struct gp_unfinished *u)
 {
-	static const char *const kinds[] = { "deploy", "rollback", "adopt" };
+	static const char *const kinds[] = { "deploy", "rollback", "adopt", "restore" };
 	json_t *object = json_loads(line, 0, NULL);
 	const char *what = json_string_value(json_object_get(object, "what"));
 	const char *keys[] = { "ref", "previous", "release", "step", "how" };
@@ -135,6 +135,8 @@ int gp_history_add(struct gp_ctx *ctx, const struct gp_paths *paths, const struc
 	const char *sudo = getenv("SUDO_USER");
 	json_t *object = new_line(ctx);
 
+	put(object, "what", entry->what);
+	put(object, "file", entry->file);
 	put(object, "release", entry->release);
 	put(object, "ref", entry->ref);
 	put(object, "sha", entry->sha);
