@@ -1,7 +1,8 @@
 """Runs inside a host: makes a database like a CMS's, and times ways to back it up, or to put it back, in turn.
 
 usage: backups.py < {"prepare": MB}                      tables of about so many MB of SQL in the site's database
-       backups.py < {"ways": {name: line}, "runs": N}    prints {name: [{"wall", "cpu", "rss", "bytes"}, …]}
+       backups.py < {"ways": {name: line}, "runs": N}    prints {name: [{"wall", "cpu", "rss", "bytes", "said"}, …]}
+                    "file": line, "after": line          one that writes $FILE first of all; one that follows each way, and is not timed
 
 A way is a line for the shell that leaves its file as $OUT, or nothing. `cpu` is of the processes it waited for, Postgres' own is not in it; `rss`, in MB,
 is that of the largest of them. Between two ways the disk is synced, so that none pays for what another wrote.
@@ -16,6 +17,8 @@ import uuid
 
 DATABASE = "acme_kitchens"
 OUT = "/var/tmp/goldpath-bench.out"
+FILE = "/var/tmp/goldpath-bench.sql.gz"
+SAID_MAX = 4096
 TABLES = """
     DROP TABLE IF EXISTS bench_page, bench_revision, bench_search, bench_reference, bench_log;
     CREATE TABLE bench_page (id serial PRIMARY KEY, path varchar(255) UNIQUE, title varchar(255), slug varchar(255), seo text,
@@ -126,7 +129,7 @@ def run(line):
     if os.path.exists(OUT):
         os.remove(OUT)
     os.sync()
-    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "OUT": OUT}
+    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "OUT": OUT, "FILE": FILE}
     start = time.perf_counter()
     pid = os.posix_spawn("/bin/bash", ["bash", "-o", "pipefail", "-c", line], environment,
                          file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, 2, 1)])
@@ -134,7 +137,9 @@ def run(line):
     wall = time.perf_counter() - start
     if status:
         sys.exit(f"{line}: exit {os.waitstatus_to_exitcode(status)}")
-    return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss / 1024,
+    with open(OUT if os.path.exists(OUT) else "/dev/null", "rb") as f:
+        said = f.read(SAID_MAX).decode(errors="ignore")
+    return {"said": said if said.isprintable() or said.startswith("{") else "", "wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss / 1024,
             "bytes": os.stat(OUT).st_size if os.path.exists(OUT) else 0}
 
 
@@ -145,10 +150,14 @@ def main():
         return
     os.chdir("/")
     result = {name: [] for name in asked["ways"]}
+    if "file" in asked:
+        run(f"({asked['file']}) >$FILE")
     for i in range(asked["runs"]):
         names = list(asked["ways"])
         for name in names if i % 2 == 0 else names[::-1]:
             result[name].append(run(asked["ways"][name]))
+            if "after" in asked:
+                run(asked["after"])
             print(f"run {i + 1}, {name}: {result[name][-1]['wall']:.1f} s", file=sys.stderr, flush=True)
     json.dump(result, sys.stdout)
 

@@ -137,8 +137,8 @@ const struct gp_command gp_cmd_restore = {
 	.name = "restore",
 	.operand = "SLUG",
 	.summary = "put a backup in the place of a site's database",
-	.details = "The file is read whole first, and the database backed up; then the file is loaded\n"
-		   "into a new database beside the live one, its rows are counted, and the two change\n"
+	.details = "The file is read whole first, and the database backed up; then it is loaded into\n"
+		   "a new database beside the live one, its rows are counted, and the two change\n"
 		   "places, while the site serves on. The former database is kept for some days:\n"
 		   "--undo puts it back. Without the flag it says what would be overwritten, changes\n"
 		   "nothing and exits with 7.",

@@ -363,26 +363,6 @@ int gp_database_swap(const struct gp_database *db, const char *in, const char **
 	return 0;
 }
 
-int gp_database_restore(const struct gp_database *db, const char *path, const struct gp_account *as, struct gp_restored *ret,
-	struct gp_error *err)
-{
-	GP_AUTO_DUMP dump = { .fd = -1 };
-	struct gp_restored restored = { 0 };
-	int64_t began = gp_mono_ms();
-	const char *new;
-
-	GP_TRY(gp_database_settle(db, err));
-	GP_TRY(gp_dump_open(db, path, as, &dump, err));
-	GP_TRY(gp_database_load(db, &dump, &new, err));
-	restored.load_ms = gp_mono_ms() - began;
-	if (gp_database_swap(db, new, &restored.old, &restored.swap_ms, err) < 0) {
-		(void)drop_database(db, new, NULL);
-		return -1;
-	}
-	*ret = restored;
-	return 0;
-}
-
 int gp_database_kept(const struct gp_database *db, struct gp_strv *ret, struct gp_error *err)
 {
 	return find_companions(db, "datname", "pg_database", "old", ret, err);

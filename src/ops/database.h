@@ -75,14 +75,10 @@ int gp_database_drill_settle(const struct gp_database *db, struct gp_error *err)
  * was without. On failure everything is as it was. */
 int gp_database_swap(const struct gp_database *db, const char *in, const char **ret_old, int64_t *ret_ms, struct gp_error *err);
 
-/* All of that: settle, open, load, swap. */
 struct gp_restored {
-	const char *old;            /* the former one's name now */
-	int64_t load_ms, swap_ms;
+	const char *old; /* the former one's name now */
+	int64_t swap_ms;
 };
-int gp_database_restore(const struct gp_database *db, const char *path, const struct gp_account *as, struct gp_restored *ret,
-	struct gp_error *err);
-
 /* Put a kept one back; the one that was live is kept in turn. old NULL: the newest that is kept. */
 int gp_database_undo(const struct gp_database *db, const char *old, struct gp_restored *ret, struct gp_error *err);
 

@@ -30,7 +30,8 @@ struct load {
 	struct gp_sql sql;
 	uint64_t bytes;
 	size_t left_out;
-	bool dealt;          /* the file is like pg_dump's, and no transaction is open: work may be dealt out */
+	bool alike;          /* the file is like pg_dump's so far, and all connections have the same settings */
+	bool dealt;          /* and no transaction is open: work may be dealt out */
 	char doing[WORDS];   /* which statement: its words, none of its values */
 };
 
@@ -186,13 +187,16 @@ static int in_order(struct load *l, const char *text, struct gp_error *err)
 
 	GP_TRY(first(l, &pg, err));
 	GP_TRY_TO(err, rows_wanted = gp_pg_copy(pg, text, err), "%s", l->doing);
-	if (rows_wanted)
+	if (rows_wanted) {
 		l->alone = pg;
-	else if (l->single && !gp_pg_in_transaction(pg))
+		return 1;
+	}
+	if (l->single && !gp_pg_in_transaction(pg))
 		return gp_fail(err, GP_E_FAILED, "%s: it ended the transaction: what came before it stays", l->doing);
-	else
-		l->dealt = !l->single && *l->dump->dumped.client && !gp_pg_in_transaction(pg);
-	return rows_wanted;
+	/* One in a transaction is the first connection's alone. */
+	l->alike = l->alike && !is_setting(text);
+	l->dealt = l->alike && !gp_pg_in_transaction(pg);
+	return 0;
 }
 
 /* In one transaction: pg_dump has some of its own around large objects, which it can do without. 1: not for the server, 0 it is. */
@@ -358,7 +362,7 @@ static int load_over(struct load *l, struct gp_error *err)
 int gp_dump_load(const struct gp_database *db, const struct gp_dump_file *dump, const struct gp_pg_login *login, struct gp_error *err)
 {
 	struct gp_pg_login patient = *login;
-	struct load l = { .db = *db, .dump = dump, .dealt = *dump->dumped.client };
+	struct load l = { .db = *db, .dump = dump, .alike = *dump->dumped.client, .dealt = *dump->dumped.client };
 	GP_AUTO_PG_TEAM team = NULL;
 
 	patient.statement_s = STATEMENT_S;
@@ -376,17 +380,17 @@ static const char clear_sql[] =
 	"DO $do$ DECLARE command text; me oid := (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user); BEGIN"
 	" PERFORM pg_catalog.set_config('search_path', '', true);"
 	" FOR command IN WITH mine AS ("
-	"  SELECT 1 AS place, pg_catalog.format('DROP %s IF EXISTS %I.%I CASCADE', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN"
+	"  SELECT CASE c.relkind WHEN 'S' THEN 2 ELSE 1 END AS place, pg_catalog.format('DROP %s IF EXISTS %I.%I CASCADE', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN"
 	"   'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END, n.nspname, c.relname) AS command, c.oid,"
 	"   n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 	"   WHERE c.relowner = me AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')"
-	"  UNION ALL SELECT 2, pg_catalog.format('DROP ROUTINE IF EXISTS %s CASCADE', p.oid::regprocedure), p.oid, n.nspname"
+	"  UNION ALL SELECT 3, pg_catalog.format('DROP ROUTINE IF EXISTS %s CASCADE', p.oid::regprocedure), p.oid, n.nspname"
 	"   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.proowner = me"
-	"  UNION ALL SELECT 3, pg_catalog.format('DROP TYPE IF EXISTS %I.%I CASCADE', n.nspname, t.typname), t.oid, n.nspname"
+	"  UNION ALL SELECT 4, pg_catalog.format('DROP TYPE IF EXISTS %I.%I CASCADE', n.nspname, t.typname), t.oid, n.nspname"
 	"   FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
 	"   LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid"
 	"   WHERE t.typowner = me AND (t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c')"
-	"  UNION ALL SELECT 4, pg_catalog.format('DROP SCHEMA IF EXISTS %I CASCADE', n.nspname), n.oid, n.nspname"
+	"  UNION ALL SELECT 5, pg_catalog.format('DROP SCHEMA IF EXISTS %I CASCADE', n.nspname), n.oid, n.nspname"
 	"   FROM pg_catalog.pg_namespace n WHERE n.nspowner = me AND n.nspname <> 'public')"
 	"  SELECT m.command FROM mine m WHERE m.nspname NOT LIKE 'pg\\_%' AND m.nspname <> 'information_schema' AND NOT EXISTS"
 	"   (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = m.oid AND d.deptype = 'e') ORDER BY m.place"
