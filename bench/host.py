@@ -77,7 +77,7 @@ def provisioned(release, image):
     if image:
         sandbox("up", HOST, "--from", image)
         sandbox("push", HOST, package(), "/root/goldpath.deb")
-        sh("dpkg -i /root/goldpath.deb; goldpath provision --yes")
+        sh("dpkg -i /root/goldpath.deb || { apt-get update -qq; apt-get install -y -qq -f; }; goldpath provision --yes")
     else:
         bare(release)
     sh("goldpath provision --yes >/root/story 2>&1")

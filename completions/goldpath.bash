@@ -20,8 +20,13 @@ _goldpath_releases() {
     ls "/srv/sum/$1/releases" 2>/dev/null
 }
 
+# The backups of a site, where they may be read.
+_goldpath_backups() {
+    (cd "/srv/sum/$1/backups" 2>/dev/null && ls -- *_db_*.sql.gz 2>/dev/null)
+}
+
 _goldpath() {
-    local commands="init adopt plan provision deploy rollback releases remove lock version help"
+    local commands="init adopt plan provision deploy rollback releases backup backups restore rehearse remove lock version help"
     local common="--json --quiet --verbose --no-color --help"
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command first=2 options='' operand='' verb='' site='' words='' i
@@ -30,6 +35,8 @@ _goldpath() {
     case ${COMP_WORDS[0]##*/} in
     provision_vps.sh) command=provision first=1 ;;
     deploy.sh) command=deploy first=1 ;;
+    backup_db.sh) command=backup first=1 ;;
+    restore_db.sh) command=restore first=1 ;;
     *) command=${COMP_WORDS[1]-} ;;
     esac
 
@@ -50,6 +57,10 @@ _goldpath() {
     deploy) operand=site options="--ref --domain --no-restart --resume --site-slug" ;;
     rollback) operand=site options="--to --plan --code-only --migrate-back --restore-db --site-slug" ;;
     releases) operand=site options="--site-slug" ;;
+    backup) operand=site options="--media --site-slug" ;;
+    backups) operand=site options="--site-slug" ;;
+    restore) operand=site options="--file --i-know-this-will-overwrite --no-restart --no-backup --undo --site-slug" ;;
+    rehearse) operand=site options="--file --latest --offsite --site-slug" ;;
     remove) operand=site options="--i-know-this-will-delete --site-slug" ;;
     lock) operand=site verb=status options="--site-slug" ;;
     version) ;;
@@ -66,7 +77,7 @@ _goldpath() {
     for ((i = first; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --site-slug) site=${COMP_WORDS[++i]-} ;;
-        --domain | --repo | --project | --ref | --to | --tls | --deploy-user) ((++i)) ;;
+        --domain | --repo | --project | --ref | --to | --tls | --deploy-user | --file) ((++i)) ;;
         -*) ;;
         "$verb") verb='' ;;
         *) site=${site:-${COMP_WORDS[i]}} ;;
@@ -93,6 +104,10 @@ _goldpath() {
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
         return
         ;;
+    --file)
+        mapfile -t COMPREPLY < <(compgen -f -- "$current"; [ -z "$site" ] || compgen -W "$(_goldpath_backups "$site")" -- "$current")
+        return
+        ;;
     --domain | --project) return ;;
     *)
         case $current in
@@ -105,4 +120,4 @@ _goldpath() {
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }
 
-complete -F _goldpath goldpath provision_vps.sh deploy.sh
+complete -F _goldpath goldpath provision_vps.sh deploy.sh backup_db.sh restore_db.sh

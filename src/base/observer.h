@@ -15,6 +15,7 @@ enum gp_event_kind {
 	GP_EVENT_CHANGE,  /* something was, or would be, changed: mark and text */
 	GP_EVENT_NOTE,    /* worth knowing */
 	GP_EVENT_WARN,    /* worth acting upon */
+	GP_EVENT_PROGRESS, /* how far the running step is: text. For who watches; nothing is lost without it */
 	GP_EVENT_OUTPUT,  /* a line that a program printed; shown by --verbose */
 };
 

@@ -349,6 +349,63 @@ static bool release_ok(const char *s)
 	return true;
 }
 
+static bool clock_ok(const char *s)
+{
+	return strlen(s) == 5 && s[2] == ':' && strspn(s, DIGIT) == 2 && strspn(s + 3, DIGIT) == 2 && strncmp(s, "24", 2) < 0 && s[3] <= '5';
+}
+
+static bool weektime_ok(const char *s)
+{
+	static const char days[] = "Mon Tue Wed Thu Fri Sat Sun ";
+	const char *day = strlen(s) > 4 ? strstr(days, gp_starts_with(s + 3, " ") ? (char[]){ s[0], s[1], s[2], ' ', '\0' } : "?") : NULL;
+
+	return day && (day - days) % 4 == 0 && clock_ok(s + 4);
+}
+
+/* [user@]host and what ends it: restic hands both to ssh, to which what begins with '-' would be an option. */
+static const char *after_login(const char *s, const char *ends)
+{
+	static const char letters[] = LOWER UPPER DIGIT "._-";
+	size_t user = strspn(s, letters), host;
+
+	if (s[user] == '@') {
+		if (!user || *s == '-')
+			return NULL;
+		s += user + 1;
+	}
+	host = strspn(s, letters);
+	return host && *s != '-' && s[host] && strchr(ends, s[host]) ? s + host : NULL;
+}
+
+static bool sftp_ok(const char *s)
+{
+	size_t digits;
+
+	if (!gp_starts_with(s, "//")) {
+		s = after_login(s, ":");
+		return s && s[1];
+	}
+	s = after_login(s + 2, ":/");
+	if (!s || *s == '/')
+		return s && s[1];
+	digits = strspn(s + 1, DIGIT);
+	return digits && digits <= 5 && s[1 + digits] == '/' && s[2 + digits];
+}
+
+/* What comes to a shell nowhere is of plain letters all the same: it stands in units and on terminals. */
+static bool restic_ok(const char *s)
+{
+	static const char letters[] = LOWER UPPER DIGIT "._-/:@~+,=";
+
+	if (strspn(s, letters) != strlen(s) || strlen(s) > 300 || has_dotdot(s))
+		return false;
+	if (s[0] == '/')
+		return s[1] != '\0';
+	if (gp_starts_with(s, "sftp:"))
+		return sftp_ok(s + strlen("sftp:"));
+	return gp_starts_with(s, "s3:") && s[3] && s[3] != '-' && s[3] != '/' && !strchr(s, '@');
+}
+
 static bool fingerprint_ok(const char *s)
 {
 	return strlen(s) == 40 && strspn(s, DIGIT "abcdefABCDEF") == 40;

@@ -36,6 +36,9 @@ struct gp_error;
 	X(sshkey, "a key is the one line of a .pub file, without options: ssh-ed25519 AAAAC3Nza… name@computer")    \
 	X(weburl, "an address that starts with https:// or http://, without user, password, blanks or quotes")                      \
 	X(release, "a release is its time and commit, as `goldpath releases` lists it: 20260131T235959Z-0123abc")                     \
+	X(clock, "a time of day is HH:MM, from 00:00 to 23:59")                                                                      \
+	X(weektime, "a time of the week is a day (Mon Tue Wed Thu Fri Sat Sun) and HH:MM: \"Sun 04:15\"")                           \
+	X(restic, "a repository is /path, sftp:user@host:path, sftp://user@host:port/path or s3:https://host/bucket/path, with no password in it") \
 	X(fingerprint, "the fingerprint of an OpenPGP key is 40 hexadecimal digits, without blanks")
 
 enum gp_name_kind {

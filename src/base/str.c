@@ -216,3 +216,12 @@ void gp_tame(char *text, size_t len, const char *but)
 		i += n ? n : 1;
 	}
 }
+
+const char *gp_size_words(struct gp_arena *arena, uint64_t bytes)
+{
+	if (bytes < 1 << 20)
+		return gp_sprintf(arena, "%ju KiB", (uintmax_t)((bytes + 1023) >> 10));
+	if (bytes < 1 << 30)
+		return gp_sprintf(arena, "%.1f MiB", (double)bytes / (1 << 20));
+	return gp_sprintf(arena, "%.1f GiB", (double)bytes / (1 << 30));
+}

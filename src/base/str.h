@@ -53,6 +53,9 @@ size_t gp_utf8_length(const unsigned char *p, size_t left, uint32_t *ret);
  */
 void gp_tame(char *text, size_t len, const char *but);
 
+/* "12 KiB", "364.2 MiB", "1.3 GiB". */
+const char *gp_size_words(struct gp_arena *arena, uint64_t bytes);
+
 /* The entry of names[0..n) closest to word, for "did you mean"; NULL if none is within two edits. */
 const char *gp_closest(const char *word, const char *const *names, size_t n);
 

@@ -26,6 +26,8 @@ static const struct {
 } helper_names[] = {
 	{ .called = "provision_vps.sh", .command = "provision", .yes = true },
 	{ .called = "deploy.sh", .command = "deploy" },
+	{ .called = "backup_db.sh", .command = "backup" },
+	{ .called = "restore_db.sh", .command = "restore" },
 };
 
 static const struct gp_command *by_own_name(const char *argv0, struct gp_args *args)

@@ -16,12 +16,6 @@
 
 enum { COLUMNS = 7 };
 
-static const char *size_words(struct gp_arena *arena, uint64_t bytes)
-{
-	return bytes < 1 << 20 ? gp_sprintf(arena, "%llu KiB", (unsigned long long)((bytes + 1023) >> 10))
-			       : gp_sprintf(arena, "%.1f MiB", (double)bytes / (1 << 20));
-}
-
 static const char *mark_of(const struct gp_release *r)
 {
 	if (r->live)
@@ -56,7 +50,7 @@ static int print_table(struct gp_ctx *ctx, const struct gp_paths *paths, const s
 		row[1] = r->record.ref;
 		row[2] = r->record.release + sizeof("20260131T235959Z-") - 1;
 		row[3] = gp_age(ctx->arena, gp_now() - gp_stamp_time(r->record.release));
-		row[4] = r->there ? size_words(ctx->arena, bytes) : "";
+		row[4] = r->there ? gp_size_words(ctx->arena, bytes) : "";
 		row[5] = r->record.migrations.n ? gp_sprintf(ctx->arena, "%zu", r->record.migrations.n) : "";
 		row[6] = mark_of(r);
 	}

@@ -28,20 +28,56 @@ struct document {
 	const struct gp_pairs *set, *derived;
 };
 
-/* A key that is not set stands as a comment: "#ref: main", and in a group that is a comment as a whole "#  workers: 3". */
-static void write_key(struct document *doc, const char *group, bool group_set, const struct gp_key *row)
+static const char *indent_of(struct document *doc, int depth)
 {
-	const char *dotted = group ? gp_sprintf(doc->arena, "%s.%s", group, row->name) : row->name;
-	const char *value = value_of(doc->set, dotted), *indent = group ? "  " : "";
+	return gp_sprintf(doc->arena, "%*s", depth * 2, "");
+}
+
+/* A key that is not set stands as a comment: "#ref: main", and in a group that is a comment as a whole "#  workers: 3". */
+static void write_key(struct document *doc, const char *dotted, int depth, bool group_set, const struct gp_key *row)
+{
+	const char *value = value_of(doc->set, dotted), *indent = indent_of(doc, depth);
 	const char *shown = row->def ? row->def : value_of(doc->derived, dotted);
 
 	gp_buf_printf(&doc->out, "%s# %s\n", indent, row->help);
 	if (value)
 		gp_buf_printf(&doc->out, "%s%s: %s\n", indent, row->name, value);
-	else if (group && !group_set)
-		gp_buf_printf(&doc->out, "#  %s: %s\n", row->name, shown ? shown : "");
+	else if (depth && !group_set)
+		gp_buf_printf(&doc->out, "#%s%s: %s\n", indent, row->name, shown ? shown : "");
 	else
 		gp_buf_printf(&doc->out, "%s#%s: %s\n", indent, row->name, shown ? shown : "");
+}
+
+static void write_rows(struct document *doc, const char *group, int depth, bool group_set, const struct gp_key *rows);
+
+/* A group in a group that is a comment is one too; in one that is not, its name must not stand where nothing of it is set. */
+static void write_group(struct document *doc, const char *dotted, int depth, bool outer_set, const struct gp_key *row)
+{
+	bool set = any_set(doc->set, dotted);
+	const char *indent = indent_of(doc, depth);
+
+	gp_buf_printf(&doc->out, "%s# %s\n", indent, row->help);
+	if (set)
+		gp_buf_printf(&doc->out, "%s%s:\n", indent, row->name);
+	else if (depth && !outer_set)
+		gp_buf_printf(&doc->out, "#%s%s:\n", indent, row->name);
+	else
+		gp_buf_printf(&doc->out, "%s#%s:\n", indent, row->name);
+	write_rows(doc, dotted, depth + 1, set, row->group);
+}
+
+static void write_rows(struct document *doc, const char *group, int depth, bool group_set, const struct gp_key *rows)
+{
+	for (; rows->name; rows++) {
+		const char *dotted = group ? gp_sprintf(doc->arena, "%s.%s", group, rows->name) : rows->name;
+
+		if (depth == 0)
+			gp_buf_puts(&doc->out, "\n");
+		if (rows->type == GP_KEY_GROUP)
+			write_group(doc, dotted, depth, group_set, rows);
+		else
+			write_key(doc, dotted, depth, group_set, rows);
+	}
 }
 
 const char *gp_conf_document(struct gp_arena *arena, const char *heading, const struct gp_key *rows, const struct gp_pairs *set,
@@ -51,18 +87,7 @@ const char *gp_conf_document(struct gp_arena *arena, const char *heading, const 
 	const char *text;
 
 	gp_buf_puts(&doc.out, heading);
-	for (; rows->name; rows++) {
-		bool group_set = rows->type == GP_KEY_GROUP && any_set(set, rows->name);
-
-		gp_buf_puts(&doc.out, "\n");
-		if (rows->type != GP_KEY_GROUP) {
-			write_key(&doc, NULL, false, rows);
-			continue;
-		}
-		gp_buf_printf(&doc.out, "# %s\n%s%s:\n", rows->help, group_set ? "" : "#", rows->name);
-		for (const struct gp_key *sub = rows->group; sub->name; sub++)
-			write_key(&doc, rows->name, group_set, sub);
-	}
+	write_rows(&doc, NULL, 0, false, rows);
 	text = gp_strdup(arena, gp_buf_str(&doc.out));
 	gp_buf_free(&doc.out);
 	return text;

@@ -56,6 +56,27 @@ static const struct gp_key tls_keys[] = {
 	END,
 };
 
+static const struct gp_key backup_keep_keys[] = {
+	{ "daily", GP_KEY_INT, AT(backup.daily), .lo = 0, .hi = 1000, .def = "7", .help = "the last of each of so many days" },
+	{ "weekly", GP_KEY_INT, AT(backup.weekly), .lo = 0, .hi = 1000, .def = "4", .help = "the last of each of so many weeks" },
+	{ "monthly", GP_KEY_INT, AT(backup.monthly), .lo = 0, .hi = 1000, .def = "6", .help = "the last of each of so many months" },
+	END,
+};
+
+static const struct gp_key backup_keys[] = {
+	{ "keep", GP_KEY_GROUP, .group = backup_keep_keys, .help = "which backups stay in the folder" },
+	{ "time", GP_KEY_NAME, AT(backup.time), .kind = GP_NAME_clock, .nullable = true, .def = "\"03:15\"",
+		.help = "when the daily one is made, by the host's clock; null: none is" },
+	{ "rehearse", GP_KEY_NAME, AT(backup.rehearse), .kind = GP_NAME_weektime, .nullable = true, .def = "\"Sun 04:15\"",
+		.help = "when the newest one is rehearsed each week; null: never" },
+	{ "offsite", GP_KEY_NAME, AT(backup.offsite), .kind = GP_NAME_restic, .nullable = true, .def = "null",
+		.help = "a restic repository that each daily one goes to: /path, sftp:user@host:path, s3:https://host/bucket; null: none" },
+	{ "media", GP_KEY_BOOL, AT(backup.media), .def = "true", .help = "media go to that repository too" },
+	{ "keep_old", GP_KEY_INT, AT(backup.keep_old), .lo = 0, .hi = 365, .def = "3",
+		.help = "days that a database is kept which a restore has replaced" },
+	END,
+};
+
 static const struct gp_key keep_keys[] = {
 	{ "releases", GP_KEY_INT, AT(keep.releases), .lo = 2, .hi = 100, .def = "5", .help = "good releases that stay on disk" },
 	END,
@@ -99,6 +120,7 @@ const struct gp_key gp_site_keys[] = {
 		.help = "auto: a public certificate; internal: Caddy's own CA; off: plain http; {cert: /path, key: /path}: your own" },
 	{ "backup_before_migrate", GP_KEY_BOOL, AT(backup_before_migrate), .def = "true",
 		.help = "dump the database before a deploy that migrates it" },
+	{ "backup", GP_KEY_GROUP, .group = backup_keys, .help = "backups of the database" },
 	{ "keep", GP_KEY_GROUP, .group = keep_keys, .help = "what pruning leaves" },
 	END,
 };

@@ -46,6 +46,13 @@ struct gp_site {
 	const char *tls_cert, *tls_key;
 	bool backup_before_migrate;
 	struct {
+		int64_t daily, weekly, monthly; /* how many are kept */
+		int64_t keep_old;               /* days */
+		const char *time, *rehearse;    /* "03:15", "Sun 04:15"; NULL: never */
+		const char *offsite;            /* a restic repository, NULL: none */
+		bool media;
+	} backup;
+	struct {
 		int64_t releases;
 	} keep;
 };

@@ -8,6 +8,7 @@ import sys
 
 if sys.path and sys.path[0] in ("", "."):
     del sys.path[0]     # what follows is the standard library's, not a json.py of the site's
+import importlib
 import json
 import os
 import re
@@ -382,10 +383,65 @@ def back(_run):
         raise Refused(f"{sorted(left)[0]} is still applied")
 
 
+def lead_to():
+    """The database that the site's settings lead to, asked of the server."""
+    from django.db import DEFAULT_DB_ALIAS, connections
+
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute("select current_database()")
+        return cursor.fetchone()[0]
+
+
+def wsgi_answer(where):
+    """One request to the site's WSGI application, as gunicorn behind Caddy would hand it over: status, Location, body."""
+    import io
+
+    module, _, name = ASK["wsgi"].partition(":")
+    application = getattr(importlib.import_module(module), name or "application")
+    host, https = ASK["host"], ASK["https"]
+    got = {}
+
+    def start(status, headers, _error=None):
+        got.update(status=int(status.split()[0]), location=next((v for k, v in headers if k.lower() == "location"), ""))
+        return lambda data: None
+
+    environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": where, "QUERY_STRING": "", "SERVER_NAME": host,
+               "SERVER_PORT": "443" if https else "80", "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_HOST": host, "REMOTE_ADDR": "127.0.0.1",
+               "HTTP_X_FORWARDED_PROTO": "https" if https else "http", "HTTP_X_FORWARDED_FOR": "127.0.0.1",
+               "wsgi.version": (1, 0), "wsgi.url_scheme": "https" if https else "http", "wsgi.input": io.BytesIO(), "wsgi.errors": sys.stderr,
+               "wsgi.multithread": False, "wsgi.multiprocess": False, "wsgi.run_once": True}
+    answer, body = application(environ, start), b""
+    try:
+        for piece in answer:
+            body += piece[:65536 - len(body)]
+            if len(body) >= 65536:
+                break
+    finally:
+        getattr(answer, "close", lambda: None)()
+    return got["status"], got["location"], body
+
+
+def drill(_run):
+    from django.core import management
+
+    part("the database of the rehearsal")
+    there = lead_to()
+    if there != ASK["database"]:
+        raise Refused("the site's settings lead to another database than DJANGO_DB_NAME and DATABASE_URL name")
+    part("check")
+    management.call_command("check", "--database", "default")
+    made = executor()
+    state(made)
+    plan_forwards(made)
+    part("the health of the app")
+    status, location, body = wsgi_answer(ASK["path"])
+    ANSWER.update(http=status, location=location[:300], body=body.decode("utf-8", "replace"))
+
+
 # ---------------------------------------------------------------- as manage.py does it
 
 DO = {"prepare": (prepare, ["check", "--deploy"]), "look": (look, ["check", "--deploy"]), "migrate": (migrate, ["migrate", "--noinput"]), "back_plan": (back_plan, ["migrate"]),
-      "back": (back, ["migrate"])}
+      "back": (back, ["migrate"]), "drill": (drill, ["check"])}
 
 
 def say(error):

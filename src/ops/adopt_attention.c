@@ -34,7 +34,8 @@ static void sudoers_attention(struct gp_adopt *a, const char *path, const struct
 
 static void units_attention(struct gp_adopt *a, const struct gp_resource *r)
 {
-	const char *const known[] = { a->paths.gunicorn, a->paths.gunicorn_socket, a->paths.celery, a->paths.next };
+	const char *const known[] = { a->paths.gunicorn, a->paths.gunicorn_socket, a->paths.celery, a->paths.next,
+		a->paths.backup_timer, a->paths.backup_service, a->paths.rehearse_timer, a->paths.rehearse_service };
 	const char *prefix = gp_sprintf(a->ctx->arena, "sum-%s-", a->init.slug);
 	struct gp_strv names = { 0 };
 

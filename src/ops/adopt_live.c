@@ -261,7 +261,7 @@ static struct gp_step instead(const struct gp_step *step)
 int gp_adopt_walk(struct gp_deploy *d, const char *from, struct gp_lock *lock, struct gp_error *err)
 {
 	struct gp_step rows[STEPS_MAX];
-	struct gp_steps steps = { .v = rows };
+	struct gp_steps steps = { .what = "adopt", .v = rows };
 
 	for (int i = 0; i < gp_deploy_steps.n && steps.n < STEPS_MAX && !gp_streq(gp_deploy_steps.v[i].name, GP_STEP_COMMIT); i++)
 		rows[steps.n++] = instead(&gp_deploy_steps.v[i]);

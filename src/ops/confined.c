@@ -66,24 +66,29 @@ static void add_host(struct gp_deploy *d, struct views *views)
 	add(views, GP_VIEW_READ, gp_uv_folder(d->ctx), NULL);
 }
 
-static void add_site(struct gp_deploy *d, struct views *views, bool publishes)
+/* What the site's code sees of its site in any case. */
+static void add_root(struct gp_deploy *d, struct views *views)
 {
 	if (!gp_starts_with(d->ctx->sites_dir, "/srv/")) /* that is hidden with all that is in it */
 		add(views, GP_VIEW_EMPTY, d->ctx->sites_dir, NULL);
 	add(views, GP_VIEW_READ, d->paths.root, NULL);
 	add(views, GP_VIEW_EMPTY, d->paths.repo, NULL);
 	add(views, GP_VIEW_EMPTY, d->paths.backups, NULL);
-	add(views, GP_VIEW_WRITE, d->release_dir, NULL);
-	add(views, GP_VIEW_WRITE, d->paths.venvs, NULL);
 	add(views, GP_VIEW_WRITE, d->paths.cache, NULL);
 	add(views, GP_VIEW_WRITE, d->paths.logs, NULL);
+	/* On disk: a wheel that is built in /tmp may be larger than a small host's memory. */
+	add(views, GP_VIEW_WRITE, "/tmp", d->paths.tmp);
+	add(views, GP_VIEW_WRITE, "/var/tmp", d->paths.tmp);
+}
+
+static void add_work(struct gp_deploy *d, struct views *views, bool publishes)
+{
+	add(views, GP_VIEW_WRITE, d->release_dir, NULL);
+	add(views, GP_VIEW_WRITE, d->paths.venvs, NULL);
 	if (publishes) {
 		add(views, GP_VIEW_WRITE, d->paths.statics, NULL);
 		add(views, GP_VIEW_WRITE, d->paths.media, NULL);
 	}
-	/* On disk: a wheel that is built in /tmp may be larger than a small host's memory. */
-	add(views, GP_VIEW_WRITE, "/tmp", d->paths.tmp);
-	add(views, GP_VIEW_WRITE, "/var/tmp", d->paths.tmp);
 }
 
 static bool names(const char *const *env, const char *key)
@@ -110,20 +115,56 @@ static const char *const *with_home(struct gp_deploy *d, const char *const *env)
 	return all.v;
 }
 
+/* proc in the views so far, or plainly where host.yaml says so. */
+static struct gp_proc in_views(struct gp_deploy *d, struct gp_proc proc, const struct views *views, bool no_symlinks)
+{
+	struct gp_confine *confine = gp_alloc(d->ctx->arena, sizeof(*confine));
+
+	proc.as = &d->builder;
+	proc.env = with_home(d, proc.env);
+	*confine = (struct gp_confine){ .views = views->v, .n = views->n, .no_symlinks = no_symlinks };
+	if (d->host.confine)
+		proc.confine = confine;
+	return proc;
+}
+
 struct gp_proc gp_confined(struct gp_deploy *d, struct gp_proc proc, bool publishes)
+{
+	struct views *views = gp_alloc(d->ctx->arena, sizeof(*views));
+
+	add_host(d, views);
+	add_root(d, views);
+	add_work(d, views, publishes);
+	proc.nice = publishes ? 0 : NICE;
+	return in_views(d, proc, views, publishes);
+}
+
+struct gp_proc gp_confined_drill(struct gp_deploy *d, struct gp_proc proc, const char *env_file)
+{
+	struct views *views = gp_alloc(d->ctx->arena, sizeof(*views));
+
+	add_host(d, views);
+	add_root(d, views);
+	add(views, GP_VIEW_READ, d->paths.env, env_file);
+	proc.nice = NICE;
+	return in_views(d, proc, views, false);
+}
+
+struct gp_proc gp_confined_reader(struct gp_deploy *d, struct gp_proc proc, const struct gp_view *more, size_t n)
 {
 	struct gp_confine *confine = gp_alloc(d->ctx->arena, sizeof(*confine));
 	struct views *views = gp_alloc(d->ctx->arena, sizeof(*views));
 
-	proc.as = &d->builder;
-	proc.nice = publishes ? 0 : NICE;
-	proc.env = with_home(d, proc.env);
-	if (!d->host.confine)
-		return proc;
 	add_host(d, views);
-	add_site(d, views, publishes);
-	*confine = (struct gp_confine){ .views = views->v, .n = views->n, .no_symlinks = publishes };
-	proc.confine = confine;
+	if (!gp_starts_with(d->ctx->sites_dir, "/srv/"))
+		add(views, GP_VIEW_EMPTY, d->ctx->sites_dir, NULL);
+	add(views, GP_VIEW_READ, d->paths.root, NULL);
+	for (size_t i = 0; i < n; i++)
+		add(views, more[i].how, more[i].path, more[i].from);
+	*confine = (struct gp_confine){ .views = views->v, .n = views->n };
+	proc.nice = NICE;
+	if (d->host.confine)
+		proc.confine = confine;
 	return proc;
 }
 

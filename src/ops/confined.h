@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "sys/confine.h"
 #include "sys/proc.h"
 
 struct gp_deploy;
@@ -19,5 +20,11 @@ void gp_confined_end(struct gp_deploy *d);
  * unless host.yaml says otherwise. publishes: manage.py, which may write static and media, and make no symlinks then; what else there is
  * lets visitors go first. */
 struct gp_proc gp_confined(struct gp_deploy *d, struct gp_proc proc, bool publishes);
+
+/* The same for a rehearsal: nothing of the site can be written to but its cache and logs, and where its `.env` lies it has env_file. */
+struct gp_proc gp_confined_drill(struct gp_deploy *d, struct gp_proc proc, const char *env_file);
+
+/* A program of the host's that reads what the site has, as goldpath itself: besides it sees only `more`, and writes only there. */
+struct gp_proc gp_confined_reader(struct gp_deploy *d, struct gp_proc proc, const struct gp_view *more, size_t n);
 
 #endif

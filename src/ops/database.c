@@ -13,9 +13,10 @@
 #include "sys/ctx.h"
 #include "sys/digest.h"
 #include "sys/pg.h"
+#include "sys/pg_team.h"
 
 /* A name has 63 bytes; "_gp_load_" and a stamp are 25 of them. */
-enum { BASE_MAX = 38, DIGEST = 8, PASSWORD = 32, SWAP_TRIES = 10, SWAP_EVERY_MS = 20, LOAD_CONNECTIONS = 2 };
+enum { BASE_MAX = 38, DIGEST = 8, PASSWORD = 32, SWAP_TRIES = 10, SWAP_EVERY_MS = 20, LOAD_CONNECTIONS = GP_PG_TEAM_MAX + 1 };
 
 #define GP_ARGS(...) ((const char *const[]){ __VA_ARGS__ })
 
@@ -213,17 +214,62 @@ static int drop_database(const struct gp_database *db, const char *name, struct 
 	return exec_answer(db, "select format('DROP DATABASE IF EXISTS %I WITH (FORCE)', $1::text)", GP_ARGS(name), 1, err);
 }
 
-static int fill(const struct gp_database *db, const struct made *m, const struct gp_dump_file *dump, struct gp_error *err)
+/* What is to be loaded into: by the way that the dump will go, and asked of who answers there. Two servers may have databases of one name. */
+static int check_place(const struct gp_database *db, const struct gp_pg_login *login, struct gp_error *err)
 {
-	const struct gp_pg_login login = { .host = db->host, .port = db->port, .dbname = m->name, .user = m->role, .password = m->password };
+	static const char sql[] = "select current_database() || ' of server ' || (select system_identifier from pg_control_system())";
+	const char *there, *here, *want;
+	GP_AUTO_PG pg = NULL;
+	struct gp_pg *own;
+
+	GP_TRY(admin(db, &own, err));
+	GP_TRY(gp_pg_value(own, db->ctx->arena, "select system_identifier from pg_control_system()", NULL, 0, &here, err));
+	GP_TRY(gp_pg_open(login, &pg, err));
+	GP_TRY(gp_pg_value(pg, db->ctx->arena, sql, NULL, 0, &there, err));
+	want = gp_sprintf(db->ctx->arena, "%s of server %s", login->dbname, here ? here : "?");
+	if (there && gp_streq(there, want) && !gp_streq(login->dbname, db->name))
+		return 0;
+	return gp_fail(err, GP_E_REFUSED, "the dump would be loaded into database %s, and not into %s", there ? there : "?", want);
+}
+
+static struct gp_pg_login login_of(const struct gp_database *db, const struct made *m)
+{
+	return (struct gp_pg_login){ .host = db->host, .port = db->port, .dbname = m->name, .user = m->role, .password = m->password };
+}
+
+static int make_and_load(const struct gp_database *db, const struct made *m, const struct gp_dump_file *dump, struct gp_error *err)
+{
+	const struct gp_pg_login login = login_of(db, m);
 
 	GP_TRY(make_role(db, m, err));
 	GP_TRY(make_database(db, m, err));
 	GP_TRY(prepare(db, m, err));
-	GP_TRY(gp_dump_load(db, dump, &login, err));
+	GP_TRY(check_place(db, &login, err));
+	return gp_dump_load(db, dump, &login, err);
+}
+
+static int fill(const struct gp_database *db, const struct made *m, const struct gp_dump_file *dump, struct gp_error *err)
+{
+	GP_TRY(make_and_load(db, m, dump, err));
 	GP_TRY(hand_over(db, m, err));
 	GP_TRY(carry_over(db, m, err));
 	return drop_role(db, m->role, err);
+}
+
+/* Of which nothing may stay. */
+static int discard(const struct gp_database *db, const char *name, const char *role, struct gp_error *err)
+{
+	GP_TRY(drop_database(db, name, err));
+	return drop_role(db, role, err);
+}
+
+static int failed(const struct gp_database *db, const struct made *m, struct gp_error *err)
+{
+	struct gp_error why = { 0 };
+
+	if (discard(db, m->name, m->role, &why) < 0)
+		gp_tell_warn(db->ctx, "%s is left over: %s", m->name, why.msg);
+	return gp_state(err, "the database %s is as it was", db->name);
 }
 
 int gp_database_load(const struct gp_database *db, const struct gp_dump_file *dump, const char **ret_new, struct gp_error *err)
@@ -233,14 +279,45 @@ int gp_database_load(const struct gp_database *db, const struct gp_dump_file *du
 	GP_TRY(companion(db, "new", &m.name, err));
 	GP_TRY(companion(db, "load", &m.role, err));
 	gp_secret_add(&db->ctx->secrets, m.password);
-	if (fill(db, &m, dump, err) < 0) {
-		struct gp_error why = { 0 };
-
-		if (drop_database(db, m.name, &why) < 0 || drop_role(db, m.role, &why) < 0)
-			gp_tell_warn(db->ctx, "%s is left over: %s", m.name, why.msg);
-		return gp_state(err, "the database %s is as it was", db->name);
-	}
+	if (fill(db, &m, dump, err) < 0)
+		return failed(db, &m, err);
 	*ret_new = m.name;
+	return 0;
+}
+
+/* ---- a drill ------------------------------------------------------------------------------------------------------------ */
+
+/* Database and role have one name, and so what is left over is found by either. */
+int gp_database_drill(const struct gp_database *db, const struct gp_dump_file *dump, struct gp_database_drill *ret, struct gp_error *err)
+{
+	struct made m = { .password = gp_secret_new(db->ctx->arena, PASSWORD) };
+
+	GP_TRY(companion(db, "drill", &m.name, err));
+	m.role = m.name;
+	gp_secret_add(&db->ctx->secrets, m.password);
+	if (make_and_load(db, &m, dump, err) < 0)
+		return failed(db, &m, err);
+	*ret = (struct gp_database_drill){ .login = login_of(db, &m) };
+	return 0;
+}
+
+int gp_database_drill_end(const struct gp_database *db, const struct gp_database_drill *drill, struct gp_error *err)
+{
+	return discard(db, drill->login.dbname, drill->login.user, err);
+}
+
+int gp_database_drill_settle(const struct gp_database *db, struct gp_error *err)
+{
+	struct gp_strv databases, roles;
+
+	GP_TRY(find_companions(db, "datname", "pg_database", "drill", &databases, err));
+	GP_TRY(find_companions(db, "rolname", "pg_roles", "drill", &roles, err));
+	for (size_t i = 0; i < databases.n; i++) {
+		GP_TRY(drop_database(db, databases.v[i], err));
+		gp_tell_note(db->ctx, "%s was left over from a rehearsal that was cut off, and is gone", databases.v[i]);
+	}
+	for (size_t i = 0; i < roles.n; i++)
+		GP_TRY(drop_role(db, roles.v[i], err));
 	return 0;
 }
 
@@ -283,26 +360,6 @@ int gp_database_swap(const struct gp_database *db, const char *in, const char **
 		return gp_state(err, "the database %s is as it was", db->name);
 	}
 	*ret_old = out;
-	return 0;
-}
-
-int gp_database_restore(const struct gp_database *db, const char *path, const struct gp_account *as, struct gp_restored *ret,
-	struct gp_error *err)
-{
-	GP_AUTO_DUMP dump = { .fd = -1 };
-	struct gp_restored restored = { 0 };
-	int64_t began = gp_mono_ms();
-	const char *new;
-
-	GP_TRY(gp_database_settle(db, err));
-	GP_TRY(gp_dump_open(db, path, as, &dump, err));
-	GP_TRY(gp_database_load(db, &dump, &new, err));
-	restored.load_ms = gp_mono_ms() - began;
-	if (gp_database_swap(db, new, &restored.old, &restored.swap_ms, err) < 0) {
-		(void)drop_database(db, new, NULL);
-		return -1;
-	}
-	*ret = restored;
 	return 0;
 }
 
@@ -383,5 +440,5 @@ int gp_database_settle(const struct gp_database *db, struct gp_error *err)
 	}
 	for (size_t i = 0; i < roles.n; i++)
 		GP_TRY(drop_role(db, roles.v[i], err));
-	return 0;
+	return gp_database_drill_settle(db, err);
 }

@@ -12,7 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/dumpcount.h"
 #include "base/str.h"
+#include "sys/pg.h"
 
 struct gp_account;
 struct gp_ctx;
@@ -34,34 +36,49 @@ struct gp_database gp_database_named(struct gp_ctx *ctx, const char *name, const
 
 struct gp_dump_file {
 	const char *path;
-	int fd;             /* -1: none */
-	uint64_t sql_bytes; /* unpacked */
+	int fd;                  /* -1: none */
+	uint64_t bytes;          /* of the file */
+	const char *sha256;      /* of a file that goldpath packed; NULL: another one */
+	struct gp_dumped dumped; /* what is in it */
 };
 void gp_dump_close(struct gp_dump_file *dump);
 #define GP_AUTO_DUMP __attribute__((cleanup(gp_dump_close))) struct gp_dump_file
 
-/*
- * Open a dump (plain SQL, gzipped or not), as the user whose folder it lies in, and read it to its end: gzip's checksums, pg_dump's closing
- * line, and room for it on the server's disk.
- */
+/* Open a dump (plain SQL, gzipped or not), as the user whose folder it lies in; as NULL: as goldpath itself. */
+int gp_dump_find(const char *path, const struct gp_account *as, struct gp_dump_file *ret, struct gp_error *err);
+/* Read it to its end: gzip's checksums, what is in it, pg_dump's closing line; refused where it is longer than `room` bytes, or of a newer
+ * server than `version`, as gp_pg_version has it. */
+int gp_dump_check(struct gp_ctx *ctx, struct gp_dump_file *dump, uint64_t room, int version, struct gp_error *err);
+/* For that: how long a dump there is room for on the server's disk, and which server it is. */
+int gp_database_room(const struct gp_database *db, uint64_t *ret_bytes, int *ret_version, struct gp_error *err);
+/* All of that. */
 int gp_dump_open(const struct gp_database *db, const char *path, const struct gp_account *as, struct gp_dump_file *ret, struct gp_error *err);
 
-/* Load it into a new database, BASE_gp_new_STAMP, that is like the live one in owner, rights, settings, encoding and locale. On failure
- * nothing is left of it. */
+/* Load it into a new database, BASE_gp_new_STAMP, that is like the live one in owner, rights, settings, encoding and locale, and count: each
+ * table has the rows that the dump has. On failure nothing is left of it. */
 int gp_database_load(const struct gp_database *db, const struct gp_dump_file *dump, const char **ret_new, struct gp_error *err);
+
+/*
+ * A drill: the same load into BASE_gp_drill_STAMP, which stays the property of the role that loaded it. That role has no right to any other
+ * database: whoever is given this login cannot come near the live one. On failure nothing is left of it.
+ */
+struct gp_database_drill {
+	struct gp_pg_login login;
+};
+int gp_database_drill(const struct gp_database *db, const struct gp_dump_file *dump, struct gp_database_drill *ret, struct gp_error *err);
+/* Drop both. */
+int gp_database_drill_end(const struct gp_database *db, const struct gp_database_drill *drill, struct gp_error *err);
+/* Drop those of a drill that was killed. With the site's lock held. */
+int gp_database_drill_settle(const struct gp_database *db, struct gp_error *err);
 
 /* Put `in` in the place of the live one, which is kept as *ret_old, BASE_gp_old_STAMP, and takes no connections. *ret_ms: how long the site
  * was without. On failure everything is as it was. */
 int gp_database_swap(const struct gp_database *db, const char *in, const char **ret_old, int64_t *ret_ms, struct gp_error *err);
 
-/* All of that: settle, open, load, swap. */
 struct gp_restored {
-	const char *old;            /* the former one's name now */
-	int64_t load_ms, swap_ms;
+	const char *old; /* the former one's name now */
+	int64_t swap_ms;
 };
-int gp_database_restore(const struct gp_database *db, const char *path, const struct gp_account *as, struct gp_restored *ret,
-	struct gp_error *err);
-
 /* Put a kept one back; the one that was live is kept in turn. old NULL: the newest that is kept. */
 int gp_database_undo(const struct gp_database *db, const char *old, struct gp_restored *ret, struct gp_error *err);
 

@@ -119,7 +119,7 @@ int gp_deploy_at(struct gp_deploy *d, const char *release, struct gp_error *err)
 	return 0;
 }
 
-const struct gp_steps gp_deploy_steps = { steps, sizeof(steps) / sizeof(steps[0]) };
+const struct gp_steps gp_deploy_steps = { "deploy", steps, sizeof(steps) / sizeof(steps[0]) };
 
 static int discard(struct gp_deploy *d, struct gp_error *err)
 {
@@ -137,7 +137,7 @@ static const struct gp_step plan_steps[] = {
 	{ "discard", "delete it again", discard, NULL },
 };
 
-const struct gp_steps gp_deploy_plan_steps = { plan_steps, sizeof(plan_steps) / sizeof(plan_steps[0]), .trial = true };
+const struct gp_steps gp_deploy_plan_steps = { "plan", plan_steps, sizeof(plan_steps) / sizeof(plan_steps[0]), .trial = true };
 
 /* An unfinished deploy is finished or taken back by a deploy: a plan changes nothing. */
 static int refuse_unfinished(struct gp_deploy *d, struct gp_error *err)

@@ -21,6 +21,7 @@ struct gp_ctx;
 struct gp_django;
 struct gp_error;
 struct gp_pg;
+struct gp_restore;
 struct gp_rollback;
 
 struct gp_deploy_request {
@@ -45,7 +46,8 @@ struct gp_deploy {
 	const char *release_dir;
 	const char *source_dir;     /* release_dir, or the subdir in it where manage.py is */
 	const char *previous;       /* the release that was live before, or NULL */
-	struct gp_rollback *rollback; /* NULL: it is none */
+	struct gp_rollback *rollback; /* NULL: it is none; a restore's too */
+	struct gp_restore *restore;   /* NULL: it is none */
 	const struct gp_adopt *adopt; /* NULL: it is none; else what serves until `commit` was set up by hand */
 	const char *venv_dir;
 	const char *python_version;

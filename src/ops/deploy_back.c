@@ -11,6 +11,7 @@
 #include "ops/deploy.h"
 #include "ops/record.h"
 #include "ops/releases.h"
+#include "ops/restore.h"
 #include "ops/rollback.h"
 #include "ops/slot.h"
 #include "ops/statics.h"
@@ -177,6 +178,8 @@ int gp_deploy_recover(struct gp_deploy *d, struct gp_lock *lock, struct gp_error
 	old.release_dir = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, u.release);
 	old.previous = on_disk(d, u.previous) ? u.previous : NULL;
 	gp_tell_warn(d->ctx, "the %s of %s before this one was cut off in step '%s'", u.what, *u.ref ? u.ref : u.release, u.step);
+	if (gp_streq(u.what, "restore"))
+		return gp_restore_recover(&old, &u, lock, err);
 	if (on_disk(d, u.release) && assigned && gp_streq(assigned, u.release)) {
 		if (finish(&old, &u, lock, &why) < 0) {
 			gp_tell_warn(d->ctx, "it could not be finished: %s", why.msg);

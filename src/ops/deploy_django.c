@@ -1,23 +1,13 @@
 /* Deploy, what Django does: checks, static files and what will be migrated, in one start of it; a dump first; then the migrations. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/arena.h"
-#include "base/clock.h"
 #include "base/error.h"
+#include "ops/backup.h"
 #include "ops/deploy.h"
 #include "ops/django.h"
 #include "ops/releases.h"
-#include "plan/types.h"
 #include "sys/ctx.h"
-#include "sys/fs.h"
-#include "sys/pg.h"
 
-enum { NAMED = 5, WARNED = 8, ROOM_LEAST = 16 << 20 };
+enum { NAMED = 5, WARNED = 8 };
 
 /* "shop.0003_price, shop.0004_stock and 3 more" */
 static const char *named(struct gp_arena *arena, const struct gp_migrations *list)
@@ -102,102 +92,17 @@ const char *gp_deploy_without_backup(const struct gp_deploy *d)
 	return gp_site_database_is_local(&d->site) && (!host || is_local(host)) ? NULL : "the database is on another host";
 }
 
-/* The superuser makes the dump, and the deploy user can read it: it must be of the site's own database, not of one that `.env` names. */
-static int check_database(struct gp_deploy *d, struct gp_error *err)
-{
-	const char *name = gp_dotenv_get(&d->env, "DJANGO_DB_NAME"), *port = gp_dotenv_get(&d->env, "DJANGO_DB_PORT");
-	int64_t number;
-
-	if ((!name || gp_streq(name, d->site.database.name)) &&
-		(!port || !gp_parse_int(port, 1, 65535, &number) || number == d->site.database.port))
-		return 0;
-	gp_fail(err, GP_E_CONFIG, "%s names database %.64s on port %.8s, the site's file %s on port %d", d->paths.env, name ? name : "-",
-		port ? port : "-", d->site.database.name, (int)d->site.database.port);
-	return gp_hint(err, "set `database` in the site's file to the one that the site uses, or `backup_before_migrate: false`");
-}
-
-/* Indexes are not in a dump, and gzip takes half of the rest at least: half of the database is more than enough. */
-static int check_room(struct gp_deploy *d, struct gp_error *err)
-{
-	const char *const params[] = { d->site.database.name };
-	uint64_t bytes, inodes, need;
-	const char *text;
-	struct gp_pg *pg;
-	int64_t size;
-
-	GP_TRY(gp_ctx_admin(d->ctx, (int)d->site.database.port, &pg, err));
-	GP_TRY(gp_pg_value(pg, d->ctx->arena, "select pg_database_size(oid) from pg_database where datname = $1", params, 1, &text, err));
-	if (!text || !gp_parse_int(text, 0, INT64_MAX, &size))
-		return gp_fail(err, GP_E_FAILED, "there is no database %s", d->site.database.name);
-	need = (uint64_t)size / 2 + ROOM_LEAST;
-	GP_TRY(gp_fs_free(d->paths.backups, &bytes, &inodes, err));
-	if (bytes >= need)
-		return 0;
-	gp_fail(err, GP_E_FAILED, "%s has %llu MiB free, and a dump of the database may need %llu", d->paths.backups,
-		(unsigned long long)(bytes >> 20), (unsigned long long)(need >> 20));
-	return gp_hint(err, "old dumps lie in %s; see `df -h %s`", d->paths.backups, d->paths.backups);
-}
-
-/* The folder, by no link: the deploy user owns it, and the folder that it lies in. */
-static int open_backups(struct gp_deploy *d, int *ret, struct gp_error *err)
-{
-	GP_AUTO_FD root = open(d->paths.root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	*ret = root < 0 ? -1 : openat(root, strrchr(d->paths.backups, '/') + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (*ret >= 0)
-		return 0;
-	gp_fail_errno(err, errno, "open folder %s", d->paths.backups);
-	return gp_hint(err, "`goldpath provision %s` makes it anew where it is missing", d->site.slug);
-}
-
-/* Under its name for good only once it is whole; and what lies there then is what was written. */
-static int put_in_place(struct gp_deploy *d, int folder, int fd, const char *from, const char *to, struct gp_error *err)
-{
-	struct stat written, there;
-
-	if (fchown(fd, d->account.uid, d->account.gid) < 0 || fchmod(fd, 0600) < 0 || fsync(fd) < 0)
-		return gp_fail_errno(err, errno, "keep the dump");
-	if (renameat2(folder, from, folder, to, RENAME_NOREPLACE) < 0)
-		return gp_fail_errno(err, errno, "put %s/%s in place", d->paths.backups, to);
-	if (fstat(fd, &written) < 0 || fstatat(folder, to, &there, AT_SYMLINK_NOFOLLOW) < 0 || written.st_ino != there.st_ino ||
-		written.st_dev != there.st_dev)
-		return gp_fail(err, GP_E_REFUSED, "%s/%s is not the file that was written", d->paths.backups, to);
-	return fsync(folder) < 0 ? gp_fail_errno(err, errno, "sync %s", d->paths.backups) : 0;
-}
-
-static int dump(struct gp_deploy *d, int folder, const char *name, struct gp_error *err)
-{
-	/* One name for all: what a killed deploy has left goes. */
-	const char *part = ".goldpath-dump.part";
-	GP_AUTO_FD fd = -1;
-
-	if (unlinkat(folder, part, 0) < 0 && errno != ENOENT)
-		return gp_fail_errno(err, errno, "remove %s/%s", d->paths.backups, part);
-	fd = openat(folder, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return gp_fail_errno(err, errno, "write in %s", d->paths.backups);
-	if (gp_dump_into(d->ctx, (int)d->site.database.port, d->site.database.name, fd, err) == 0 &&
-		put_in_place(d, folder, fd, part, name, err) == 0)
-		return 0;
-	unlinkat(folder, part, 0);
-	return -1;
-}
-
 int gp_deploy_backup(struct gp_deploy *d, struct gp_error *err)
 {
-	const char *name = gp_sprintf(d->ctx->arena, "%s_db_%s.sql.gz", d->site.slug, gp_stamp(d->ctx->arena, gp_now()));
-	GP_AUTO_FD folder = -1;
+	struct gp_backup backup;
 
-	GP_TRY(check_database(d, err));
+	GP_TRY(gp_backup_check(d, err));
 	if (d->django && !d->django->applied.n) {
 		gp_tell_note(d->ctx, "nothing is in the database yet");
 		return 0;
 	}
-	GP_TRY(open_backups(d, &folder, err));
-	GP_TRY(check_room(d, err));
-	GP_TRY_TO(err, dump(d, folder, name, err), "dump database %s", d->site.database.name);
-	d->backup = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.backups, name);
-	gp_tell_note(d->ctx, "%s", d->backup);
+	GP_TRY(gp_backup_run(d, d->rollback ? GP_BACKUP_ROLLBACK : GP_BACKUP_DEPLOY, &backup, err));
+	d->backup = backup.path;
 	/* Before a migration touches anything it stands written which dump is from before it. */
 	return gp_release_record_note(d, err);
 }

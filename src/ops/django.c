@@ -51,6 +51,7 @@ struct question {
 	bool dangers;
 	const struct gp_strv *keep;
 	const char *const *needs;
+	const char *database, *env_file; /* of a drill */
 };
 
 /* As JSON. */
@@ -62,6 +63,9 @@ static const char *worded(struct gp_deploy *d, const struct question *q, const c
 
 	for (size_t i = 0; q->keep && i < q->keep->n; i++)
 		json_array_append_new(keep, json_string(q->keep->v[i]));
+	if (q->database && json_object_update_new(object, json_pack("{s:s, s:s, s:s, s:s, s:b}", "database", q->database, "wsgi", d->site.wsgi,
+		"path", d->site.health.path, "host", d->site.domain, "https", d->site.tls != GP_TLS_OFF)) < 0)
+		abort();
 	if (!object || json_object_set_new(object, "keep", keep) < 0 || !(text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII)))
 		abort();
 	result = gp_strdup(d->ctx->arena, text);
@@ -99,6 +103,11 @@ static int failed(struct gp_deploy *d, const struct gp_proc *proc, const struct 
 	return -1;
 }
 
+static struct gp_proc confined(struct gp_deploy *d, const struct question *q, struct gp_proc proc)
+{
+	return q->env_file ? gp_confined_drill(d, proc, q->env_file) : gp_confined(d, proc, true);
+}
+
 static int ask(struct gp_deploy *d, const struct question *q, struct gp_django *ret, struct gp_error *err)
 {
 	GP_AUTO_RESULT result = { 0 };
@@ -109,12 +118,12 @@ static int ask(struct gp_deploy *d, const struct question *q, struct gp_django *
 	const char *python = gp_sprintf(d->ctx->arena, "%s/bin/python", d->venv_dir);
 	struct gp_strv env = gp_deploy_environment(d, true);
 	/* umask 002: what it writes below media stays writable for the running site, by the setgid bit's group. */
-	const struct gp_proc proc = gp_confined(d, (struct gp_proc){ .argv = GP_ARGV(python, "-c", gp_data_release_py), .env = env.v,
+	const struct gp_proc proc = confined(d, q, (struct gp_proc){ .argv = GP_ARGV(python, "-c", gp_data_release_py), .env = env.v,
 		.cwd = d->source_dir, .umask = 002, .input = input, .input_len = strlen(input), .timeout_ms = TIMEOUT_MS,
-		.line = gp_tell_line, .arg = d->ctx }, true);
+		.line = gp_tell_line, .arg = d->ctx });
 	struct gp_error unread = { 0 };
 
-	*ret = (struct gp_django){ .part = "", .collected = "" };
+	*ret = (struct gp_django){ .part = "", .collected = "", .body = "", .location = "" };
 	GP_TRY(gp_proc_run(&proc, &result, err));
 	if (read_answer(d, answer, q->needs, ret, &unread) < 0 && result.status == 0) {
 		if (err)
@@ -157,4 +166,11 @@ int gp_django_plan_back(struct gp_deploy *d, const struct gp_strv *keep, struct 
 	static const char *const needs[] = { "known", "applied", "back", NULL };
 
 	return ask(d, &(struct question){ .what = "back_plan", .keep = keep, .needs = needs }, ret, err);
+}
+
+int gp_django_drill(struct gp_deploy *d, const char *database, const char *env_file, struct gp_django *ret, struct gp_error *err)
+{
+	static const char *const needs[] = { "known", "applied", "pending", "http", NULL };
+
+	return ask(d, &(struct question){ .what = "drill", .needs = needs, .database = database, .env_file = env_file }, ret, err);
 }

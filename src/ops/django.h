@@ -68,6 +68,8 @@ struct gp_django {
 	struct gp_migrations pending;  /* in order */
 	struct gp_migrations back;     /* what goes back, the newest first */
 	const char *collected;         /* "3 static files copied to …" */
+	int http;                      /* of a drill: what the app answered, 0: nothing; with body and location */
+	const char *body, *location;
 };
 
 /* Read such an answer. Fails (failed) where it is not one, naming what is wrong with it; also where it says that all went well and one of
@@ -98,6 +100,12 @@ int gp_django_migrate(struct gp_deploy *d, struct gp_django *ret, struct gp_erro
 int gp_django_migrate_back(struct gp_deploy *d, const struct gp_strv *keep, struct gp_django *ret, struct gp_error *err);
 /* The same refusals and ret->back, and nothing done. */
 int gp_django_plan_back(struct gp_deploy *d, const struct gp_strv *keep, struct gp_django *ret, struct gp_error *err);
+
+/*
+ * A drill: the release's settings, checks and application against another database, which d->env leads to by now and which is called that; with
+ * nothing of the site to write to, and env_file in the place of its `.env`. *ret: http, body, location; known, applied, pending.
+ */
+int gp_django_drill(struct gp_deploy *d, const char *database, const char *env_file, struct gp_django *ret, struct gp_error *err);
 
 /* What of `applied` a release that keeps `keep` does not know; squashed as in gp_django_migrate_back. */
 struct gp_strv gp_django_ahead(struct gp_arena *arena, const struct gp_django *now, const struct gp_strv *keep);

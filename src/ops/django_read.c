@@ -163,6 +163,22 @@ static int read_squashed(struct gp_arena *arena, json_t *root, struct gp_django 
 	return 0;
 }
 
+/* What the app answered. */
+static int read_http(struct gp_arena *arena, json_t *root, struct gp_django *ret, struct gp_error *err)
+{
+	const json_t *http = json_object_get(root, "http"), *body = json_object_get(root, "body"), *location = json_object_get(root, "location");
+
+	if (!http)
+		return 0;
+	if (!json_is_integer(http) || json_integer_value(http) < 100 || json_integer_value(http) > 599 || !json_is_string(body) ||
+		!json_is_string(location))
+		return bad(err, "http");
+	ret->http = (int)json_integer_value(http);
+	ret->body = gp_strdup(arena, json_string_value(body));
+	ret->location = gp_strdup(arena, json_string_value(location));
+	return 0;
+}
+
 static int read_root(struct gp_arena *arena, json_t *root, struct gp_django *ret, struct gp_error *err)
 {
 	const json_t *warnings = json_object_get(root, "warnings"), *ok = json_object_get(root, "ok");
@@ -179,6 +195,7 @@ static int read_root(struct gp_arena *arena, json_t *root, struct gp_django *ret
 	GP_TRY(read_text(arena, root, "static", &ret->collected, err));
 	GP_TRY(read_names(arena, json_object_get(root, "known"), "known", &ret->known, err));
 	GP_TRY(read_names(arena, json_object_get(root, "applied"), "applied", &ret->applied, err));
+	GP_TRY(read_http(arena, root, ret, err));
 	GP_TRY(read_squashed(arena, root, ret, err));
 	GP_TRY(read_migrations(arena, root, "pending", &ret->pending, err));
 	return read_migrations(arena, root, "back", &ret->back, err);
@@ -188,7 +205,7 @@ int gp_django_read(struct gp_arena *arena, const char *text, size_t len, const c
 	struct gp_error *err)
 {
 	AUTO_JSON root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-	struct gp_django read = { .part = "", .collected = "" };
+	struct gp_django read = { .part = "", .collected = "", .body = "", .location = "" };
 
 	if (!json_is_object(root))
 		return bad(err, "it is no JSON object");

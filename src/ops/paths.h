@@ -20,6 +20,7 @@ struct gp_paths {
 	const char *adopting;  /* is there from the beginning of the site's adoption to its end */
 	const char *run_user;  /* sum-<slug>; of a slug longer than 28 the start and a digest, since a user's name has 32 characters at most */
 	const char *gunicorn, *gunicorn_socket, *celery; /* units */
+	const char *backup_timer, *backup_service, *rehearse_timer, *rehearse_service;
 	const char *next;      /* the unit that serves a new release while the stable one moves on to it */
 	const char *run;       /* /run/sum-<slug>, root's */
 	const char *socket;    /* gunicorn.sock in it: a link to one of the two below, and what Caddy asks */

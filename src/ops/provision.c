@@ -104,6 +104,12 @@ static void keep_part(const struct gp_provision_part *part, struct gp_plan *plan
 	}
 }
 
+/* What a timer starts runs by its file as it is then. */
+static bool is_task(const char *what)
+{
+	return strstr(what, "-backup.timer") || strstr(what, "-backup.service") || strstr(what, "-rehearse.timer") || strstr(what, "-rehearse.service");
+}
+
 /* A running service is never restarted behind its owner's back: a deploy does that, and proves the result. */
 static void tell_restarts(struct gp_ctx *ctx, const struct gp_changes *changes)
 {
@@ -111,7 +117,8 @@ static void tell_restarts(struct gp_ctx *ctx, const struct gp_changes *changes)
 
 	for (size_t i = 0; i < changes->n; i++)
 		for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
-			if (changes->v[i].mark != '+' && changes->v[i].mark != '!' && gp_starts_with(changes->v[i].what, kinds[k]))
+			if (changes->v[i].mark != '+' && changes->v[i].mark != '!' && gp_starts_with(changes->v[i].what, kinds[k]) &&
+				!is_task(changes->v[i].what))
 				gp_tell_note(ctx, "%.*s: takes effect at the next deploy, or restart of the unit",
 					(int)strcspn(changes->v[i].what, ":"), changes->v[i].what);
 }

@@ -108,7 +108,7 @@ static void add_postgres(struct gp_ctx *ctx, struct gp_plan *plan)
 static void add_helpers(struct gp_ctx *ctx, struct gp_plan *plan)
 {
 	static const struct gp_link program = { .target = gp_program_path };
-	static const char *const names[] = { "provision_vps.sh", "deploy.sh" };
+	static const char *const names[] = { "provision_vps.sh", "deploy.sh", "backup_db.sh", "restore_db.sh" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		ADD(.type = &gp_link_type, .name = gp_sprintf(ctx->arena, "%s/bin/%s", ctx->sites_dir, names[i]), .spec = &program);

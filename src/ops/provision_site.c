@@ -308,9 +308,13 @@ int gp_provision_site(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_
 	struct gp_paths *p = SPEC(struct gp_paths, 0);
 	size_t first = plan->n;
 	const char *deploy = gp_deploy_user(host, site);
-	struct gp_packages *packages = SPEC(struct gp_packages, .names = site->packages);
+	struct gp_packages *packages = gp_alloc(ctx->arena, sizeof(*packages));
 
 	*p = gp_site_paths(ctx, site->slug);
+	for (size_t i = 0; i < site->packages.n; i++)
+		gp_strv_add(ctx->arena, &packages->names, site->packages.v[i]);
+	if (site->backup.offsite && !gp_strv_has(&packages->names, "restic"))
+		gp_strv_add(ctx->arena, &packages->names, "restic");
 	if (packages->names.n)
 		ADD(.type = &gp_packages_type, .name = gp_sprintf(ctx->arena, "of %s", site->slug), .spec = packages);
 	add_place(ctx, plan, p);

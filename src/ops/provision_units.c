@@ -121,10 +121,47 @@ static int add_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_s
 	return 0;
 }
 
+/* A timer, and the service that it starts; two templates for all of them. */
+static int add_timer(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p, const char *when,
+	const char *timer, const char *service, const char *what, const char *command, struct gp_error *err)
+{
+	const struct gp_resource base = { .notify = GP_RES_RELOAD_UNITS };
+	/* The folder that a local repository lies in: the first run makes it. */
+	const char *repository = site->backup.offsite && site->backup.offsite[0] == '/' ? site->backup.offsite : NULL;
+	const struct gp_var vars[] = {
+		{ "slug", site->slug },
+		{ "domain", site->domain },
+		{ "root", p->root },
+		{ "state", p->state },
+		{ "what", what },
+		{ "command", command },
+		{ "when", when ? when : "" },
+		{ "repository", repository ? gp_sprintf(ctx->arena, " -%.*s", (int)(strrchr(repository, '/') - repository + 1), repository) : "" },
+	};
+	const size_t n = sizeof(vars) / sizeof(vars[0]);
+
+	add_dropins(ctx, plan, site, p, timer);
+	add_dropins(ctx, plan, site, p, service);
+	if (!when)
+		return 0;
+	GP_TRY(gp_provision_rendered(ctx, plan, unit_path(ctx, service), gp_data_task_service, vars, n, base, 0644, NULL, err));
+	return gp_provision_rendered(ctx, plan, unit_path(ctx, timer), gp_data_task_timer, vars, n, base, 0644, NULL, err);
+}
+
+static int add_timers(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p, struct gp_error *err)
+{
+	const char *backup = gp_sprintf(ctx->arena, "backup %s --from-timer%s", site->slug, site->backup.offsite ? " --media" : "");
+
+	GP_TRY(add_timer(ctx, plan, site, p, site->backup.time, p->backup_timer, p->backup_service, "backup", backup, err));
+	return add_timer(ctx, plan, site, p, site->backup.rehearse, p->rehearse_timer, p->rehearse_service, "rehearsal of the newest backup",
+		gp_sprintf(ctx->arena, "rehearse %s --latest", site->slug), err);
+}
+
 int gp_provision_site_units(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_site *site, const struct gp_paths *p, struct gp_error *err)
 {
 	GP_TRY(add_route(ctx, plan, site, p, err));
-	return add_units(ctx, plan, site, p, err);
+	GP_TRY(add_units(ctx, plan, site, p, err));
+	return add_timers(ctx, plan, site, p, err);
 }
 
 /* Whether a unit should run follows from whether there is a release to run. */
@@ -136,9 +173,16 @@ void gp_provision_site_states(struct gp_ctx *ctx, struct gp_plan *plan, const st
 	const struct gp_unit *on = SPEC(struct gp_unit, .present = true, .own_file = true, .enabled = true, .running = live);
 	const struct gp_unit *socket = SPEC(struct gp_unit, .present = true, .own_file = true, .enabled = true, .running = live, .stop_first = p->gunicorn);
 	static const struct gp_unit off = { .present = false };
+	static const struct gp_unit timer = { .present = true, .own_file = true, .enabled = true, .running = true };
 
 	ADD(.type = &gp_unit_type, .name = p->gunicorn_socket, .spec = site->gunicorn.socket ? socket : &off, .after = { GP_RES_RELOAD_UNITS });
 	ADD(.type = &gp_unit_type, .name = p->gunicorn, .spec = on, .after = { GP_RES_RELOAD_UNITS });
 	ADD(.type = &gp_unit_type, .name = p->celery, .spec = site->celery.enabled ? on : &off, .after = { GP_RES_RELOAD_UNITS });
+	ADD(.type = &gp_unit_type, .name = p->backup_timer, .spec = site->backup.time ? &timer : &off, .after = { GP_RES_RELOAD_UNITS });
+	ADD(.type = &gp_unit_type, .name = p->rehearse_timer, .spec = site->backup.rehearse ? &timer : &off, .after = { GP_RES_RELOAD_UNITS });
+	if (!site->backup.time)
+		ADD(.type = &gp_unit_type, .name = p->backup_service, .spec = &off, .after = { GP_RES_RELOAD_UNITS });
+	if (!site->backup.rehearse)
+		ADD(.type = &gp_unit_type, .name = p->rehearse_service, .spec = &off, .after = { GP_RES_RELOAD_UNITS });
 	gp_provision_group(plan, first, site);
 }

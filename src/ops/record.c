@@ -65,7 +65,7 @@ int gp_journal_note(struct gp_ctx *ctx, const struct gp_paths *paths, const char
 
 static void read_line(struct gp_ctx *ctx, const char *line, struct gp_unfinished *u)
 {
-	static const char *const kinds[] = { "deploy", "rollback", "adopt" };
+	static const char *const kinds[] = { "deploy", "rollback", "adopt", "restore" };
 	json_t *object = json_loads(line, 0, NULL);
 	const char *what = json_string_value(json_object_get(object, "what"));
 	const char *keys[] = { "ref", "previous", "release", "step", "how" };
@@ -114,6 +114,8 @@ int gp_history_add(struct gp_ctx *ctx, const struct gp_paths *paths, const struc
 	const char *sudo = getenv("SUDO_USER");
 	json_t *object = new_line(ctx);
 
+	gp_line_put(object, "what", entry->what);
+	gp_line_put(object, "file", entry->file);
 	gp_line_put(object, "release", entry->release);
 	gp_line_put(object, "ref", entry->ref);
 	gp_line_put(object, "sha", entry->sha);

@@ -12,10 +12,10 @@ struct gp_ctx;
 struct gp_error;
 struct gp_paths;
 
-/* A deploy or a rollback, as the journal has it. */
+/* A deploy, a rollback or a restore, as the journal has it. */
 struct gp_unfinished {
 	bool found;          /* there is one that never ended */
-	const char *what;    /* "deploy", "rollback", "adopt" */
+	const char *what;    /* "deploy", "rollback", "adopt", "restore" */
 	const char *ref, *release, *previous, *step; /* "" where nothing is said of it; step: the last one begun */
 	const char *how;     /* of a rollback: what was to become of the database */
 	bool no_restart;
@@ -33,6 +33,8 @@ int gp_journal_note(struct gp_ctx *ctx, const struct gp_paths *paths, const char
 int gp_journal_read(struct gp_ctx *ctx, const struct gp_paths *paths, struct gp_unfinished *ret, struct gp_error *err);
 
 struct gp_history {
+	const char *what; /* as in struct gp_unfinished */
+	const char *file; /* the dump that was put in place, or the former database that was */
 	const char *release, *ref, *sha, *result, *step, *health, *error; /* NULL: left out */
 	int64_t ms;
 };

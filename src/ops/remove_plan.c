@@ -15,7 +15,8 @@
 
 enum { REDIS_PORT = 6379, ROOM_LEAST = 16 << 20 };
 
-#define UNITS(r) { (r)->paths.gunicorn_socket, (r)->paths.gunicorn, (r)->paths.next, (r)->paths.celery }
+#define UNITS(r) { (r)->paths.backup_timer, (r)->paths.rehearse_timer, (r)->paths.backup_service, (r)->paths.rehearse_service, \
+	(r)->paths.gunicorn_socket, (r)->paths.gunicorn, (r)->paths.next, (r)->paths.celery }
 
 static const char *in_backup(struct gp_ctx *ctx, const struct gp_removal *r, const char *name)
 {
@@ -107,8 +108,8 @@ static void add_dump(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_r
 {
 	if (r->drop_database)
 		ADD(.type = &gp_dump_type, .name = gp_sprintf(ctx->arena, "database %s", r->db.name),
-			.spec = SPEC(struct gp_dump, .database = r->db.name, .path = r->dump, .port = r->db.port, .again = again,
-				.work = gp_sprintf(ctx->arena, "%s/.dump-%s", GP_REMOVED_DIR, r->slug)));
+			.spec = SPEC(struct gp_dump, .database = r->db.name, .path = r->dump, .port = r->db.port,
+				.again = again));
 }
 
 /* What an administrator has written for the units. */
@@ -126,9 +127,7 @@ static void add_drop_in_copies(struct gp_ctx *ctx, struct gp_plan *plan, const s
 
 int gp_remove_plan_keep(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_removal *r, bool apply, struct gp_error *err)
 {
-	/* User postgres passes through the outer folder to the one that it writes the dump in, and lists nothing. */
-	static const struct gp_folder outer = { .owner = "root", .group = "root", .mode = 0711 };
-	static const struct gp_folder inner = { .owner = "root", .group = "root", .mode = 0700 };
+	static const struct gp_folder folder = { .owner = "root", .group = "root", .mode = 0700 };
 	struct gp_kept *kept;
 	bool moved = false; /* something of it is on another filesystem */
 	size_t n;
@@ -136,8 +135,8 @@ int gp_remove_plan_keep(struct gp_ctx *ctx, struct gp_plan *plan, const struct g
 	GP_TRY(list_kept(ctx, r, &kept, &n, err));
 	if (!r->begun)
 		GP_TRY(add_room(ctx, plan, r, kept, n, apply, err));
-	ADD(.type = &gp_folder_type, .name = GP_REMOVED_DIR, .spec = &outer);
-	ADD(.type = &gp_folder_type, .name = r->backup, .spec = &inner);
+	ADD(.type = &gp_folder_type, .name = GP_REMOVED_DIR, .spec = &folder);
+	ADD(.type = &gp_folder_type, .name = r->backup, .spec = &folder);
 	add_copy(ctx, plan, r->yaml, in_backup(ctx, r, gp_sprintf(ctx->arena, "%s.yaml", r->slug)), true);
 	/* Cut off while that folder was being deleted: the copy is the one that is whole. */
 	if (!r->begun || !gp_fs_exists(in_backup(ctx, r, "state")))
@@ -145,11 +144,11 @@ int gp_remove_plan_keep(struct gp_ctx *ctx, struct gp_plan *plan, const struct g
 	add_dump(ctx, plan, r, false);
 	add_drop_in_copies(ctx, plan, r);
 	if (n)
-		ADD(.type = &gp_folder_type, .name = in_backup(ctx, r, "site"), .spec = &inner);
+		ADD(.type = &gp_folder_type, .name = in_backup(ctx, r, "site"), .spec = &folder);
 	for (size_t i = 0; i < n && !moved; i++)
 		moved = is_elsewhere(ctx, kept[i].from);
 	if (moved)
-		ADD(.type = &gp_folder_type, .name = in_backup(ctx, r, "part"), .spec = &inner);
+		ADD(.type = &gp_folder_type, .name = in_backup(ctx, r, "part"), .spec = &folder);
 	for (size_t i = 0; i < n; i++)
 		if (is_elsewhere(ctx, kept[i].from))
 			add_copy(ctx, plan, kept[i].from, kept[i].part, false);
@@ -168,7 +167,7 @@ static void add_unit(struct gp_ctx *ctx, struct gp_plan *plan, const char *unit)
 	static const struct gp_unit off = { .present = false };
 	static const char *const folders[] = { "/etc/systemd/system.control", "/run/systemd/system.control", "/etc/systemd/system",
 		"/run/systemd/system" };
-	static const char *const wants[] = { "multi-user.target", "sockets.target" };
+	static const char *const wants[] = { "multi-user.target", "sockets.target", "timers.target" };
 
 	ADD(.type = &gp_unit_type, .name = unit, .spec = &off);
 	/* Where the unit's file was gone before: a link to nothing. */
@@ -256,6 +255,9 @@ static void add_rest(struct gp_ctx *ctx, struct gp_plan *plan, const struct gp_r
 	ADD(.type = &gp_absent_file_type, .name = r->paths.tmpfiles);
 	ADD(.type = &gp_absent_folder_type, .name = r->paths.run);
 	ADD(.type = &gp_absent_folder_type, .name = gp_sprintf(ctx->arena, "/run/goldpath-celery-%s", r->slug));
+	/* systemd's notes of when they ran last. */
+	ADD(.type = &gp_absent_file_type, .name = gp_sprintf(ctx->arena, "/var/lib/systemd/timers/stamp-%s", r->paths.backup_timer));
+	ADD(.type = &gp_absent_file_type, .name = gp_sprintf(ctx->arena, "/var/lib/systemd/timers/stamp-%s", r->paths.rehearse_timer));
 	if (r->db.name && !gp_remove_keeps_database(ctx->arena, &r->db))
 		ADD(.type = &gp_absent_file_type, .name = gp_sprintf(ctx->arena, "%s/login-%s", ctx->lock_dir, r->db.name));
 	ADD(.type = &gp_absent_file_type, .name = gp_sprintf(ctx->arena, "%s/%s.lock", ctx->lock_dir, r->slug));

@@ -322,7 +322,7 @@ static const struct gp_step steps[] = {
 	{ "record", "note it down", write_down, NULL },
 };
 
-const struct gp_steps gp_rollback_steps = { steps, sizeof(steps) / sizeof(steps[0]) };
+const struct gp_steps gp_rollback_steps = { "rollback", steps, sizeof(steps) / sizeof(steps[0]) };
 
 int gp_rollback_resume(struct gp_deploy *d, const struct gp_unfinished *u, struct gp_error *err)
 {

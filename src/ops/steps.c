@@ -82,9 +82,11 @@ static void undo(struct gp_deploy *d, const struct gp_steps *steps, int index, s
 	gp_context(err, "%s", steps->v[index].name);
 }
 
-static void write_history(struct gp_deploy *d, const char *result, const struct gp_step *step, const struct gp_error *err, int64_t ms)
+static void write_history(struct gp_deploy *d, const struct gp_steps *steps, const char *result, const struct gp_step *step, const struct gp_error *err, int64_t ms)
 {
 	struct gp_history entry = {
+		.what = steps->what,
+		.file = d->rollback && d->rollback->how == GP_ROLLBACK_RESTORE_DB ? d->rollback->dump : NULL,
 		.release = d->release,
 		.ref = d->ref,
 		.sha = d->sha,
@@ -110,12 +112,12 @@ int gp_steps_walk(struct gp_deploy *d, const struct gp_steps *steps, const char 
 			continue;
 		undo(d, steps, i, err);
 		if (!steps->trial)
-			write_history(d, "failed", &steps->v[i], err, gp_mono_ms() - start);
+			write_history(d, steps, "failed", &steps->v[i], err, gp_mono_ms() - start);
 		gp_journal_note(d->ctx, &d->paths, "end", steps->v[i].name, d->release, NULL);
 		return -1;
 	}
 	if (!steps->trial)
-		write_history(d, "ok", NULL, NULL, gp_mono_ms() - start);
+		write_history(d, steps, "ok", NULL, NULL, gp_mono_ms() - start);
 	return note(d, steps, steps->n, "end", err);
 }
 

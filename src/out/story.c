@@ -43,6 +43,15 @@ static void end_step(struct gp_story *s, const char *color, const char *result)
 	s->held = NULL;
 }
 
+/* In the running step's line, which its result replaces. */
+static void show_progress(struct gp_story *s, const char *text)
+{
+	if (!s->open)
+		return;
+	fprintf(s->terminal.to, ERASE "%s%s … %s%s", gp_paint(&s->terminal, GP_COLOR_DIM), s->step, text, gp_paint(&s->terminal, GP_COLOR_RESET));
+	fflush(s->terminal.to);
+}
+
 static void on_event(void *arg, const struct gp_event *e)
 {
 	struct gp_story *s = arg;
@@ -71,6 +80,9 @@ static void on_event(void *arg, const struct gp_event *e)
 		break;
 	case GP_EVENT_WARN:
 		fprintf(notes_of(s), "%s%swarning:%s %s\n", indent, gp_paint(&s->terminal, GP_COLOR_YELLOW), gp_paint(&s->terminal, GP_COLOR_RESET), gp_shown(s->ctx, e->text));
+		break;
+	case GP_EVENT_PROGRESS:
+		show_progress(s, e->text);
 		break;
 	case GP_EVENT_OUTPUT:
 		if (s->verbose)

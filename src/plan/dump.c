@@ -7,24 +7,20 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "plan/types.h"
-#include "sys/account.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/pg.h"
-#include "sys/proc.h"
+#include "sys/pg_dump.h"
 
 #define GP_ARG(value) ((const char *const[]){ (value) })
 
-enum { DUMP_TIMEOUT_MS = 6 * 3600 * 1000, TAIL = 4096, SESSIONS_WAIT_MS = 5000, POLL_MS = 20 };
-
-static const char closing_line[] = "-- PostgreSQL database dump complete";
+enum { TAIL = 4096, SESSIONS_WAIT_MS = 5000, POLL_MS = 20 };
 
 /* NULL: there is no such database. */
 static int written(struct gp_ctx *ctx, const struct gp_dump *spec, const char **ret, struct gp_error *err)
@@ -82,97 +78,29 @@ static int diff(struct gp_ctx *ctx, const struct gp_resource *resource, struct g
 	return 0;
 }
 
-/* Read back whole: gzip compares its checksum, and pg_dump's closing line is there. pg_dump may write \unrestrict after it. */
-static int check(int fd, struct gp_error *err)
+static int make(struct gp_ctx *ctx, const struct gp_dump *spec, const char *part, struct gp_error *err)
 {
-	GP_AUTO_RESULT result = { 0 };
-	const char *tail;
+	GP_AUTO_FD fd = open(part, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct gp_pg_dumped dumped;
 
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return gp_fail_errno(err, errno, "read the dump back");
-	GP_TRY_TO(err, gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("gzip", "-dc"), .in_fd = fd, .output_max = TAIL,
-		.timeout_ms = DUMP_TIMEOUT_MS }, &result, err), "read the dump back");
-	tail = gp_buf_str(&result.out);
-	if (result.out.len && strlen(tail) == result.out.len && strstr(tail, closing_line))
-		return 0;
-	return gp_fail(err, GP_E_FAILED, "the dump does not end with pg_dump's closing line: it is not complete");
-}
-
-/* From user postgres, who wrote it, to root. */
-static int take_over(const char *path, struct gp_error *err)
-{
-	GP_AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return gp_fail_errno(err, errno, "open %s", path);
-	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
-		return gp_fail(err, GP_E_REFUSED, "%s is not the file that pg_dump wrote", path);
-	if (fchown(fd, 0, 0) < 0 || fchmod(fd, 0600) < 0 || fsync(fd) < 0)
-		return gp_fail_errno(err, errno, "keep %s", path);
-	return check(fd, err);
-}
-
-/* Into the file, or into the one that is open as fd. */
-static int run_dump(int number, const char *database, const struct gp_account *postgres, const char *file, int fd, struct gp_error *err)
-{
-	char port[16], to[512] = "--no-sync"; /* which is for files that it opens itself */
-
-	snprintf(port, sizeof(port), "--port=%d", number);
-	if (file && snprintf(to, sizeof(to), "--file=%s", file) >= (int)sizeof(to))
-		return gp_fail(err, GP_E_FAILED, "%s: too long a path", file);
-	if (gp_proc_must(&(struct gp_proc){
-		.argv = GP_ARGV("pg_dump", "--format=plain", "--no-owner", "--no-privileges", "--clean", "--if-exists", "--compress=6",
-			"--lock-wait-timeout=30s", "--no-password", port, to, "--", database),
-		.as = postgres,
-		.umask = 077,
-		.out_fd = fd,
-		.timeout_ms = DUMP_TIMEOUT_MS }, NULL, err) == 0)
-		return 0;
-	if (err && strstr(err->detail, "lock timeout"))
-		gp_hint(err, "a session of the site holds a lock: stop its units, then this again");
-	return -1;
-}
-
-static int open_it(struct gp_ctx *ctx, int port, const char *database, struct gp_error *err)
-{
-	struct gp_pg *pg;
-
-	GP_TRY(gp_ctx_admin(ctx, port, &pg, err));
-	return gp_pg_open_database(pg, ctx->arena, database, err);
+	if (fd < 0)
+		return gp_fail_errno(err, errno, "open %s", part);
+	GP_TRY(gp_pg_dump_local(ctx, &(struct gp_pg_dump){ .database = spec->database, .port = spec->port }, fd, &dumped, err));
+	return rename(part, spec->path) < 0 ? gp_fail_errno(err, errno, "put %s in place", spec->path) : 0;
 }
 
 static int apply(struct gp_ctx *ctx, const struct gp_resource *resource, struct gp_error *err)
 {
 	const struct gp_dump *spec = resource->spec;
-	const char *file = gp_sprintf(ctx->arena, "%s/dump", spec->work), *count;
-	struct gp_account postgres;
+	const char *part = gp_sprintf(ctx->arena, "%s.part", spec->path), *count;
 
-	GP_TRY(gp_account_get(ctx->arena, "postgres", &postgres, err));
-	GP_TRY(open_it(ctx, spec->port, spec->database, err));
 	GP_TRY(written(ctx, spec, &count, err));
-	GP_TRY(gp_fs_remove(spec->work, err));
-	GP_TRY(gp_fs_mkdir(spec->work, 0700, postgres.uid, postgres.gid, err));
-	if (run_dump(spec->port, spec->database, &postgres, file, 0, err) < 0 || take_over(file, err) < 0) {
-		gp_fs_remove(spec->work, NULL);
+	if (make(ctx, spec, part, err) < 0) {
+		gp_fs_remove(part, NULL);
 		return -1;
 	}
-	if (rename(file, spec->path) < 0)
-		return gp_fail_errno(err, errno, "put %s in place", spec->path);
 	GP_TRY(gp_fs_sync_dir(gp_strndup(ctx->arena, spec->path, (size_t)(strrchr(spec->path, '/') - spec->path)), err));
-	GP_TRY(gp_fs_remove(spec->work, err));
 	return gp_fs_write(count_path(ctx, spec), count ? count : "", count ? strlen(count) : 0, 0600, (uid_t)-1, (gid_t)-1, err);
-}
-
-int gp_dump_into(struct gp_ctx *ctx, int port, const char *database, int fd, struct gp_error *err)
-{
-	struct gp_account postgres;
-
-	GP_TRY(gp_account_get(ctx->arena, "postgres", &postgres, err));
-	GP_TRY(run_dump(port, database, &postgres, NULL, fd, err));
-	if (fsync(fd) < 0)
-		return gp_fail_errno(err, errno, "keep the dump");
-	return check(fd, err);
 }
 
 const struct gp_resource_type gp_dump_type = { .name = "dump of", .diff = diff, .apply = apply };

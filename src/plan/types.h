@@ -326,14 +326,11 @@ extern const struct gp_resource_type gp_copy_type, gp_move_type;
 
 /* A gzipped dump of a local database that has all that was written to it until now. */
 struct gp_dump {
-	const char *database, *path;
-	const char *work; /* a folder that user postgres writes it in; on the same filesystem */
+	const char *database, *path; /* in a folder of root's */
 	int port;
 	bool again;       /* only where there is one already, and once nobody is connected any more */
 };
 extern const struct gp_resource_type gp_dump_type;
-/* The same into a file that is open for reading and writing, synced and read back. */
-int gp_dump_into(struct gp_ctx *ctx, int port, const char *database, int fd, struct gp_error *err);
 
 /* Read `.env` as root from a folder that somebody else owns: no symlink is followed. 1 read, 0 not there, -1 error. Every secret in it
  * is added to ctx->secrets. */

@@ -21,6 +21,7 @@
 #include "sys/pg_connection.h"
 
 #define FUNCTIONS(X) \
+	X(PQclear, clear) \
 	X(PQconndefaults, conndefaults) \
 	X(PQconnectPoll, connectPoll) \
 	X(PQconnectStartParams, connectStartParams) \
@@ -264,6 +265,7 @@ void gp_pg_close(struct gp_pg *pg)
 {
 	if (!pg)
 		return;
+	libpq.clear(pg->last);
 	libpq.finish(pg->conn);
 	free(pg);
 }

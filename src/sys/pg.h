@@ -51,6 +51,13 @@ int gp_pg_exec(struct gp_pg *pg, const char *sql, struct gp_error *err);
 int gp_pg_copy(struct gp_pg *pg, const char *sql, struct gp_error *err);
 int gp_pg_copy_rows(struct gp_pg *pg, const char *data, size_t len, struct gp_error *err);
 int gp_pg_copy_end(struct gp_pg *pg, struct gp_error *err);
+/* The rows of all that, as the server has counted them. */
+uint64_t gp_pg_copied(const struct gp_pg *pg);
+
+/* From now on a statement may take so many seconds. */
+int gp_pg_be_patient(struct gp_pg *pg, int seconds, struct gp_error *err);
+/* Is a transaction open? */
+bool gp_pg_in_transaction(const struct gp_pg *pg);
 
 /* For commands that take no parameters (CREATE ROLE …): an identifier or a literal quoted by libpq. */
 int gp_pg_identifier(struct gp_pg *pg, struct gp_arena *arena, const char *name, const char **ret, struct gp_error *err);

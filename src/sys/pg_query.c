@@ -4,6 +4,7 @@
  */
 #include <libpq-fe.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,8 @@
 
 #define FUNCTIONS(X) \
 	X(PQclear, clear) \
+	X(PQcmdStatus, cmdStatus) \
+	X(PQcmdTuples, cmdTuples) \
 	X(PQconsumeInput, consumeInput) \
 	X(PQencryptPasswordConn, encryptPasswordConn) \
 	X(PQescapeIdentifier, escapeIdentifier) \
@@ -36,7 +39,8 @@
 	X(PQsendQuery, sendQuery) \
 	X(PQsendQueryParams, sendQueryParams) \
 	X(PQsocket, socket) \
-	X(PQstatus, status)
+	X(PQstatus, status) \
+	X(PQtransactionStatus, transactionStatus)
 
 GP_LIBRARY(libpq, "libpq.so.5", FUNCTIONS)
 
@@ -100,79 +104,126 @@ static int failed(struct gp_pg *pg, const PGresult *result, struct gp_error *err
 	return hint ? gp_hint(err, "%s", hint) : -1;
 }
 
-/* The next result of the statement under way, NULL after the last one. */
-static int next_result(struct gp_pg *pg, int64_t deadline, PGresult **ret, struct gp_error *err)
-{
-	int unsent;
-
-	while ((unsent = libpq.flush(pg->conn)) > 0 || libpq.isBusy(pg->conn)) {
-		if (!gp_pg_wait(libpq.socket(pg->conn), (short)(POLLIN | (unsent > 0 ? POLLOUT : 0)), deadline)) {
-			pg->broken = true;
-			gp_fail(err, GP_E_FAILED, "Postgres did not answer within %d s", pg->statement_s + GRACE_S);
-			return gp_hint(err, "is it overloaded or stopped? " GP_PG_LOOK);
-		}
-		if (!libpq.consumeInput(pg->conn))
-			return lost(pg, err);
-	}
-	*ret = libpq.getResult(pg->conn);
-	return 0;
-}
-
 static int64_t deadline_of(const struct gp_pg *pg)
 {
 	return gp_mono_ms() + (int64_t)(pg->statement_s + GRACE_S) * 1000;
 }
 
-/*
- * Read all that belongs to the statement, so that the connection is good for the next one. Of several results the last one counts,
- * as with psql; but a server that says why it hangs up is not to be drowned out by the connection's end. ret_rows_wanted: a COPY FROM
- * stdin may come up, and ends it for now; NULL: nobody has rows.
- */
-static int collect(struct gp_pg *pg, PGresult **ret, bool *ret_rows_wanted, struct gp_error *err)
+int gp_pg_late(struct gp_pg *pg, struct gp_error *err)
 {
-	int64_t deadline = deadline_of(pg);
-	AUTO_RESULT last = NULL;
+	pg->broken = true;
+	gp_fail(err, GP_E_FAILED, "Postgres did not answer within %d s", pg->statement_s + GRACE_S);
+	return gp_hint(err, "is it overloaded or stopped? " GP_PG_LOOK);
+}
 
-	for (;;) {
-		PGresult *result = NULL;
-		ExecStatusType status;
+static void forget(struct gp_pg *pg)
+{
+	libpq.clear(pg->last);
+	pg->last = NULL;
+}
 
-		if (next_result(pg, deadline, &result, err) < 0)
-			return last && libpq.resultStatus(last) == PGRES_FATAL_ERROR ? failed(pg, last, err) : -1;
+static bool has_failed(const struct gp_pg *pg)
+{
+	return pg->last && libpq.resultStatus(pg->last) == PGRES_FATAL_ERROR;
+}
+
+/* Of several results the last one counts, as with psql; but a server that says why it hangs up is not to be drowned out by the connection's
+ * end. */
+static void keep_result(struct gp_pg *pg, PGresult *result)
+{
+	if (has_failed(pg)) {
+		libpq.clear(result);
+		return;
+	}
+	libpq.clear(pg->last);
+	pg->last = result;
+	if (libpq.resultStatus(result) == PGRES_COMMAND_OK && gp_starts_with(libpq.cmdStatus(result), "COPY "))
+		pg->copied += strtoull(libpq.cmdTuples(result), NULL, 10);
+}
+
+/* What has come in: 1 that was all, or a COPY FROM stdin waits for its rows; 0 there is more to come; -1 the connection is lost. */
+static int take(struct gp_pg *pg, struct gp_error *err)
+{
+	if (libpq.isBusy(pg->conn) && !libpq.consumeInput(pg->conn))
+		return has_failed(pg) ? failed(pg, pg->last, err) : lost(pg, err);
+	while (libpq.flush(pg->conn) <= 0 && !libpq.isBusy(pg->conn)) {
+		PGresult *result = libpq.getResult(pg->conn);
+
 		if (!result)
-			break;
-		status = libpq.resultStatus(result);
-		if (last && libpq.resultStatus(last) == PGRES_FATAL_ERROR) {
-			libpq.clear(result);
-			continue;
-		}
-		libpq.clear(last);
-		last = result;
-		if (status == PGRES_COPY_IN && ret_rows_wanted) {
-			*ret_rows_wanted = true;
-			return 0;
-		}
-		if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
+			return 1;
+		keep_result(pg, result);
+		if (libpq.resultStatus(pg->last) == PGRES_COPY_IN)
+			return 1;
+		if (libpq.resultStatus(pg->last) == PGRES_COPY_OUT || libpq.resultStatus(pg->last) == PGRES_COPY_BOTH) {
 			pg->broken = true;
 			return gp_fail(err, GP_E_FAILED, "COPY is not possible here");
 		}
 	}
-	if (!last)
+	return 0;
+}
+
+/* Did the statement end well? */
+static int judge(struct gp_pg *pg, struct gp_error *err)
+{
+	if (!pg->last)
 		return lost(pg, err);
-	switch (libpq.resultStatus(last)) {
+	switch (libpq.resultStatus(pg->last)) {
 	case PGRES_COMMAND_OK:
 	case PGRES_TUPLES_OK:
 	case PGRES_EMPTY_QUERY:
-		*ret = last;
-		last = NULL;
 		return 0;
+	case PGRES_COPY_IN:
+		return 1;
 	default:
-		return failed(pg, last, err);
+		return failed(pg, pg->last, err);
 	}
+}
+
+/*
+ * Read all that belongs to the statement, so that the connection is good for the next one. ret_rows_wanted: a COPY FROM stdin may come up, and
+ * ends it for now; NULL: nobody has rows.
+ */
+static int collect(struct gp_pg *pg, PGresult **ret, bool *ret_rows_wanted, struct gp_error *err)
+{
+	int64_t deadline = deadline_of(pg);
+	int done, rows_wanted;
+
+	while ((done = take(pg, err)) == 0)
+		if (!gp_pg_wait(libpq.socket(pg->conn), (short)(POLLIN | (libpq.flush(pg->conn) > 0 ? POLLOUT : 0)), deadline))
+			return has_failed(pg) ? failed(pg, pg->last, err) : gp_pg_late(pg, err);
+	GP_TRY(done);
+	GP_TRY(rows_wanted = judge(pg, err));
+	if (rows_wanted && !ret_rows_wanted) {
+		pg->broken = true;
+		return gp_fail(err, GP_E_FAILED, "COPY is not possible here");
+	}
+	if (rows_wanted)
+		*ret_rows_wanted = true;
+	*ret = pg->last;
+	pg->last = NULL;
+	return 0;
+}
+
+int gp_pg_send(struct gp_pg *pg, const char *sql, struct gp_error *err)
+{
+	forget(pg);
+	return pg->broken || !libpq.sendQuery(pg->conn, sql) ? lost(pg, err) : 0;
+}
+
+int gp_pg_step(struct gp_pg *pg, struct gp_error *err)
+{
+	int done = take(pg, err);
+
+	if (done <= 0)
+		return done;
+	GP_TRY(judge(pg, err));
+	forget(pg);
+	return 1;
 }
 
 static int query(struct gp_pg *pg, const char *sql, const char *const *params, size_t n, PGresult **ret, struct gp_error *err)
 {
+	forget(pg);
 	if (pg->broken || !libpq.sendQueryParams(pg->conn, sql, (int)n, NULL, params, NULL, NULL, 0))
 		return lost(pg, err);
 	return collect(pg, ret, NULL, err);
@@ -216,8 +267,7 @@ int gp_pg_exec(struct gp_pg *pg, const char *sql, struct gp_error *err)
 	AUTO_RESULT result = NULL;
 
 	/* The simple protocol: utility commands of every kind go through it. */
-	if (pg->broken || !libpq.sendQuery(pg->conn, sql))
-		return lost(pg, err);
+	GP_TRY(gp_pg_send(pg, sql, err));
 	return collect(pg, &result, NULL, err);
 }
 
@@ -226,10 +276,27 @@ int gp_pg_copy(struct gp_pg *pg, const char *sql, struct gp_error *err)
 	AUTO_RESULT result = NULL;
 	bool rows_wanted = false;
 
-	if (pg->broken || !libpq.sendQuery(pg->conn, sql))
-		return lost(pg, err);
+	GP_TRY(gp_pg_send(pg, sql, err));
 	GP_TRY(collect(pg, &result, &rows_wanted, err));
 	return rows_wanted;
+}
+
+int gp_pg_flush(struct gp_pg *pg, struct gp_error *err)
+{
+	int unsent = libpq.flush(pg->conn);
+
+	return unsent < 0 ? lost(pg, err) : unsent;
+}
+
+int gp_pg_put(struct gp_pg *pg, const char *data, size_t len, struct gp_error *err)
+{
+	return libpq.putCopyData(pg->conn, data, (int)len) == 1 ? 0 : lost(pg, err);
+}
+
+int gp_pg_put_end(struct gp_pg *pg, struct gp_error *err)
+{
+	forget(pg);
+	return libpq.putCopyEnd(pg->conn, NULL) == 1 ? 0 : lost(pg, err);
 }
 
 /* All of it goes out before the next piece is taken: libpq would keep what the server does not take yet in memory. */
@@ -238,7 +305,7 @@ static int send_off(struct gp_pg *pg, struct gp_error *err)
 	int64_t deadline = deadline_of(pg);
 	int unsent;
 
-	while ((unsent = libpq.flush(pg->conn)) > 0) {
+	while ((unsent = gp_pg_flush(pg, err)) > 0) {
 		if (!gp_pg_wait(libpq.socket(pg->conn), POLLIN | POLLOUT, deadline)) {
 			pg->broken = true;
 			gp_fail(err, GP_E_FAILED, "Postgres did not take rows for %d s", pg->statement_s + GRACE_S);
@@ -247,7 +314,7 @@ static int send_off(struct gp_pg *pg, struct gp_error *err)
 		if (!libpq.consumeInput(pg->conn))
 			return lost(pg, err);
 	}
-	return unsent < 0 ? lost(pg, err) : 0;
+	return unsent;
 }
 
 int gp_pg_copy_rows(struct gp_pg *pg, const char *data, size_t len, struct gp_error *err)
@@ -257,8 +324,7 @@ int gp_pg_copy_rows(struct gp_pg *pg, const char *data, size_t len, struct gp_er
 	while (len) {
 		size_t n = len < PIECE ? len : PIECE;
 
-		if (libpq.putCopyData(pg->conn, data, (int)n) != 1)
-			return lost(pg, err);
+		GP_TRY(gp_pg_put(pg, data, n, err));
 		data += n;
 		len -= n;
 		if (n == PIECE || !len)
@@ -271,9 +337,28 @@ int gp_pg_copy_end(struct gp_pg *pg, struct gp_error *err)
 {
 	AUTO_RESULT result = NULL;
 
-	if (libpq.putCopyEnd(pg->conn, NULL) != 1)
-		return lost(pg, err);
+	GP_TRY(gp_pg_put_end(pg, err));
 	return collect(pg, &result, NULL, err);
+}
+
+int gp_pg_be_patient(struct gp_pg *pg, int seconds, struct gp_error *err)
+{
+	char sql[64];
+
+	snprintf(sql, sizeof(sql), "SET statement_timeout = '%ds'", seconds);
+	GP_TRY(gp_pg_exec(pg, sql, err));
+	pg->statement_s = seconds;
+	return 0;
+}
+
+uint64_t gp_pg_copied(const struct gp_pg *pg)
+{
+	return pg->copied;
+}
+
+bool gp_pg_in_transaction(const struct gp_pg *pg)
+{
+	return libpq.transactionStatus(pg->conn) != PQTRANS_IDLE;
 }
 
 /* ---- quoting ------------------------------------------------------------------------------------------------------- */

@@ -27,7 +27,8 @@
 #include "sys/proc_session.h"
 #include "sys/program.h"
 
-enum { DEFAULT_TIMEOUT_MS = 60000, DEFAULT_OUTPUT = 1 << 20, LINE_MAX_BYTES = 4096, DRAIN_MS = 200 };
+enum { DEFAULT_TIMEOUT_MS = 60000, DEFAULT_OUTPUT = 1 << 20, LINE_MAX_BYTES = 4096, DRAIN_MS = 200,
+	PIPE_BYTES = 1 << 20, GATHER_BYTES = PIPE_BYTES / 8, GATHER_MS = 1 };
 
 struct stream {
 	int fd;
@@ -64,8 +65,14 @@ static void emit_lines(const struct gp_proc *proc, struct stream *s, const char 
 /* Read what is there; closes the stream at its end. */
 static void drain(const struct gp_proc *proc, struct stream *s, struct gp_error *err)
 {
-	char data[16384];
-	ssize_t n = read(s->fd, data, sizeof(data));
+	bool gathers = proc->room && !s->is_stderr;
+	char own[16384], *data = own;
+	size_t room = sizeof(own);
+	ssize_t n;
+
+	if (gathers)
+		data = proc->room(proc->arg, &room);
+	n = read(s->fd, data, room);
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
@@ -75,6 +82,9 @@ static void drain(const struct gp_proc *proc, struct stream *s, struct gp_error 
 	}
 	if (proc->data && !s->is_stderr) {
 		s->refused = proc->data(proc->arg, data, (size_t)n, err) < 0;
+		/* Who writes 4 KiB at a time would wake us for each of them, which costs both more than the work itself. */
+		if (gathers && n < GATHER_BYTES && (size_t)n < room)
+			poll(NULL, 0, GATHER_MS);
 		return;
 	}
 	gp_buf_keep_tail(s->kept, data, (size_t)n);
@@ -259,6 +269,8 @@ static int start_job(const struct gp_proc *proc, struct gp_proc_job *ret, struct
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0U);
 	fcntl(out0, F_SETFL, O_NONBLOCK);
 	fcntl(err0, F_SETFL, O_NONBLOCK);
+	if (proc->room)
+		fcntl(out0, F_SETPIPE_SZ, PIPE_BYTES); /* smaller where the kernel will not */
 	GP_TRY(wait_for_start(proc, pid, pidfd, rep0, err));
 
 	*ret = (struct gp_proc_job){ .proc = *proc, .pid = pid, .pidfd = pidfd, .in = in1, .out = out0, .err = err0, .status = status0,

@@ -37,6 +37,8 @@ struct gp_proc {
 	void (*line)(void *arg, bool is_stderr, const char *text);
 	/* Called with stdout as it comes, piece by piece; nothing of it is kept then. -1 kills the program, and is what the run ends with. */
 	int (*data)(void *arg, const char *data, size_t len, struct gp_error *err);
+	/* With data, for much of it: where the next piece is to be read to, *ret_len bytes. Then the pipe is a large one and pieces are too. */
+	char *(*room)(void *arg, size_t *ret_len);
 	void *arg;
 };
 

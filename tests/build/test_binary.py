@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """The release binary: small, hardened, quick, and with no need that Debian 12 and 13, Ubuntu 22.04 and 24.04 cannot meet.
 
-Ubuntu cannot be booted here, so its floor is read from the binary: glibc 2.35, systemd 249, OpenSSL 3.0.2, libpq 14, curl 7.81.
+Ubuntu cannot be booted here, so its floor is read from the binary: glibc 2.35, systemd 249, OpenSSL 3.0.2, libpq 14, curl 7.81,
+libdeflate 1.10 (nothing newer than 1.0 is asked of it).
 """
 import os
 import re

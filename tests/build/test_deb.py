@@ -56,7 +56,8 @@ class Deb(unittest.TestCase):
 
     def test_depends(self):
         depends = self.field("Depends").split(", ")
-        for wanted in ("libsystemd0 (>= 249)", "libcurl4 (>= 7.81) | libcurl4t64", "libssl3 (>= 3.0.2) | libssl3t64", "ca-certificates"):
+        for wanted in ("libsystemd0 (>= 249)", "libcurl4 (>= 7.81) | libcurl4t64", "libssl3 (>= 3.0.2) | libssl3t64", "libdeflate0 (>= 1.10)",
+                       "ca-certificates"):
             self.assertIn(wanted, depends)
         self.assertEqual(len([d for d in depends if d.startswith(("libc6 (>= 2.", "libpq5 (>= 14"))]), 2)
 

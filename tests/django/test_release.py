@@ -97,6 +97,52 @@ class Site(unittest.TestCase):
         return [f"{d['kind']} {d['on']}" for d in pending[0]["dangers"]]
 
 
+class Drill(Site):
+    """sqlite says what it is called by a function of the test's."""
+    WSGI = """
+def application(environ, start_response):
+    with open(%r, "w") as f:
+        f.write(repr([environ["PATH_INFO"], environ["HTTP_HOST"], environ["wsgi.url_scheme"], environ["HTTP_X_FORWARDED_PROTO"]]))
+    start_response("503 Sick", [("Location", "/there")])
+    yield b"x" * 40000
+    yield b"y" * 40000
+"""
+    NAMED = """
+from django.apps import AppConfig
+from django.db.backends.signals import connection_created
+def named(connection, **kw):
+    connection.connection.create_function("current_database", 0, lambda: "acme_gp_drill")
+connection_created.connect(named)
+class Shop(AppConfig):
+    name = "shop"
+"""
+
+    def drill(self, database="acme_gp_drill", ok=True):
+        self.write("apps/shop/apps.py", self.NAMED)
+        self.write("site_wsgi.py", self.WSGI % str(self.top / "asked"))
+        self.ask("migrate")
+        return self.ask("drill", ok=ok, database=database, wsgi="site_wsgi:application", path="/health/", host="example.com", https=True)
+
+    def test_the_app_is_asked_as_by_caddy(self):
+        said = self.drill()
+        self.assertEqual((said["ok"], said["http"], said["location"]), (True, 503, "/there"))
+        self.assertEqual(said["body"], "x" * 40000 + "y" * 25536)
+        self.assertEqual((self.top / "asked").read_text(), "['/health/', 'example.com', 'https', 'https']")
+        self.assertEqual((said["pending"], said["applied"]), ([], said["known"]))
+
+    def test_another_database_is_refused_before_anything_is_asked(self):
+        said = self.drill(database="acme", ok=False)
+        self.assertIn("another database", said["refused"])
+        self.assertFalse((self.top / "asked").exists())
+        self.assertNotIn("http", said)
+
+    def test_an_app_that_raises(self):
+        self.WSGI = "raise RuntimeError('no app today')\n# %s"
+        said = self.drill(ok=False)
+        self.assertFalse(said["ok"])
+        self.assertIn("no app today", self.said)
+
+
 class Prepare(Site):
     def test_first_time_and_again(self):
         said = self.prepare()

@@ -8,6 +8,7 @@ import lib
 
 UNITS = '/etc/systemd/system'
 GUNICORN, CELERY = f'sum-{lib.SLUG}-gunicorn.service', f'sum-{lib.SLUG}-celery.service'
+TIMER = f'sum-{lib.SLUG}-backup.timer'
 ENV = f'{lib.SITE}/.env'
 CADDY = f'/etc/caddy/sites-enabled/sum-{lib.SLUG}.caddy'
 ROLE = 'acme_kitchens'
@@ -25,6 +26,9 @@ TABLE = (
      f'~ file {UNITS}/{GUNICORN}: a symlink to /dev/null → a file', None),
     ('unit disabled', f'systemctl -q disable {GUNICORN}', f'~ unit {GUNICORN}: disabled → enabled', f'systemctl -q is-enabled {GUNICORN}'),
     ('unit stopped', f'systemctl stop {CELERY}', f'~ unit {CELERY}: inactive → running', f'systemctl -q is-active {CELERY}'),
+    ('timer edited', f'sed -i s/Persistent=true/Persistent=false/ {UNITS}/{TIMER}', f'~ file {UNITS}/{TIMER}: content', None),
+    ('timer stopped', f'systemctl stop {TIMER}', f'~ unit {TIMER}: inactive → running', f'systemctl -q is-active {TIMER}'),
+    ('timer disabled', f'systemctl -q disable {TIMER}', f'~ unit {TIMER}: disabled → enabled', f'systemctl -q is-enabled {TIMER}'),
     ('mode of a unit', f'chmod 0600 {UNITS}/{GUNICORN}', f'~ file {UNITS}/{GUNICORN}: mode 0600 → 0644', None),
     ('drop-in added', f'mkdir {UNITS}/{GUNICORN}.d && printf "[Service]\\nUMask=0\\n" >{UNITS}/{GUNICORN}.d/evil.conf && systemctl daemon-reload',
      f'- drop-in of {GUNICORN}: {UNITS}/{GUNICORN}.d/evil.conf',

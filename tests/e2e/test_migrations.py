@@ -28,7 +28,7 @@ class Migrations(unittest.TestCase):
         return self.host.goldpath('deploy', lib.SLUG, '--ref', ref, rc=rc)
 
     def dumps(self):
-        return self.host.sh(f'ls -A {BACKUPS}').split()
+        return [name for name in self.host.sh(f'ls -A {BACKUPS}').split() if not name.endswith('.json')]
 
     def releases(self):
         return [json.loads(line) for line in self.host.goldpath('releases', lib.SLUG, '--json').out.splitlines()]
@@ -60,7 +60,7 @@ class Migrations(unittest.TestCase):
                     self.assertIn(f'still serving {live}', done.err)
                 finally:
                     self.host.sh(f'cd {lib.SITE} && rm -f backups && mv away backups')
-        self.assertEqual(self.host.sh('find /etc -name "*.sql.gz*" -o -name ".goldpath-dump*"'), '')
+        self.assertEqual(self.host.sh('find /etc -name "*.sql.gz*" -o -name ".goldpath-*"'), '')
         self.host.sh(f'cp -p {lib.SITE}/.env /root/env; sed -i s/^DJANGO_DB_NAME=.*/DJANGO_DB_NAME=template1/ {lib.SITE}/.env')
         try:
             self.assertIn('error: backup: ', self.deploy('stars', rc=3).err)
@@ -84,6 +84,7 @@ class Migrations(unittest.TestCase):
         self.assertIn('PostgreSQL database dump complete', text)
         self.assertIn('0002_home_page', text)
         self.assertNotIn('0003_stars', text)
+        self.assertEqual(json.loads(self.host.read(f'{BACKUPS}/{dump}.json'))['reason'], 'deploy')
         record = self.record(release)
         self.assertEqual((record['backup'], record['result'], record['ref']), (f'{BACKUPS}/{dump}', 'ok', 'stars'))
         self.assertEqual(set(record['applied_after']) - set(record['applied_before']), {'home.0003_stars'})

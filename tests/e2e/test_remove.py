@@ -127,7 +127,7 @@ class Remove(unittest.TestCase):
         self.assertEqual(self.host.sh(f'stat -c "%U %a" {backup}; stat -c "%U %a" {backup}/*.sql.gz'), 'root 700\nroot 600')
         self.host.sh(f'test -s {backup}/site/.env && test -s {backup}/state/history && test -s {backup}/state/site.env')
         self.host.sh(f'test -e {backup}/sum-{SLUG}-celery.service.d/mine.conf && gunzip -t {backup}/{SLUG}_db_*Z.sql.gz')
-        self.assertEqual(self.host.run('sh', '-c', f'ls -d {backup}/part {backup}/*.new /var/backups/goldpath/.dump-* 2>/dev/null').out, '')
+        self.assertEqual(self.host.run('sh', '-c', f'ls -d {backup}/part {backup}/*.new {backup}/*.part 2>/dev/null').out, '')
         if database:
             # As provision would have made them; the dump is loaded by the site's own role.
             line = re.search(r'^then its database, by the password in \.env: (.*)$', done.out, re.M)[1]

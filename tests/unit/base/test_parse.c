@@ -65,6 +65,28 @@ static void test_weburl(void **state)
 			"https://a b/x", "https://a/x\nSuites: y", "https://a/\"x", "HTTPS://a/x"));
 }
 
+static void test_clock(void **state)
+{
+	(void)state;
+	check(GP_NAME_clock, NAMES("00:00", "03:15", "09:59", "19:00", "23:59"),
+		NAMES("", "3:15", "24:00", "23:60", "29:00", "03:15:00", "03-15", "aa:bb", " 3:15", "03:1", "0315", "03:15 "));
+	check(GP_NAME_weektime, NAMES("Mon 00:00", "Sun 04:15", "Sat 23:59", "Wed 12:00"),
+		NAMES("", "Sun", "04:15", "Sun  04:15", "sun 04:15", "Son 04:15", "un  04:15", "Sunday 04:15", "Sun 24:00", "Sun,Mon 04:15", "Sun *:15"));
+}
+
+static void test_restic(void **state)
+{
+	(void)state;
+	check(GP_NAME_restic,
+		NAMES("/srv/vault", "/mnt/a.b/acme_1", "sftp:vault:acme", "sftp:backup@vault.example.com:/srv/acme", "sftp://vault/acme",
+			"sftp://backup@vault.example.com:2222//srv/acme", "s3:https://s3.example.com/bucket/acme", "s3:s3.amazonaws.com/bucket"),
+		NAMES("", "/", "vault", "./vault", "/a/../b", "/a b", "/a'b", "/a\nb", "/a$b", "rest:https://u:p@host/", "b2:bucket", "azure:x", "local:/x",
+			/* what ssh would take for an option */
+			"sftp:-oProxyCommand=id:x", "sftp:a@-oProxyCommand=id:x", "sftp:-a@b:x", "sftp://-oProxyCommand=id/x", "sftp:host", "sftp:host:",
+			"sftp:@host:x", "sftp:a@:x", "sftp://host", "sftp://host:22", "sftp://host:x/y", "sftp://host:1234567/y",
+			"s3:", "s3:-x", "s3:https://key:secret@host/bucket", "s3:/bucket", "-x"));
+}
+
 static void test_fingerprint(void **state)
 {
 	(void)state;
@@ -281,6 +303,8 @@ int main(void)
 		cmocka_unit_test(test_ref),
 		cmocka_unit_test(test_repo),
 		cmocka_unit_test(test_weburl),
+		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_restic),
 		cmocka_unit_test(test_fingerprint),
 		cmocka_unit_test(test_python_names),
 		cmocka_unit_test(test_port),

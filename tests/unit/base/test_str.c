@@ -195,9 +195,22 @@ static void test_tame(void **state)
 	}
 }
 
+static void test_sizes(void **state)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+
+	(void)state;
+	assert_string_equal(gp_size_words(arena, 0), "0 KiB");
+	assert_string_equal(gp_size_words(arena, 1), "1 KiB");
+	assert_string_equal(gp_size_words(arena, 1024), "1 KiB");
+	assert_string_equal(gp_size_words(arena, 1536 << 10), "1.5 MiB");
+	assert_string_equal(gp_size_words(arena, 5ULL << 30), "5.0 GiB");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_affixes),
 		cmocka_unit_test(test_list_grows_as_argv),
 		cmocka_unit_test(test_join),

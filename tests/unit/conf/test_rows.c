@@ -385,6 +385,40 @@ static void test_document(void **state)
 	assert_int_equal(m.inner, 3);
 }
 
+/* A group in a group, with nothing of it set, with something beside it, and itself. */
+static void test_document_of_groups(void **state)
+{
+	static const struct {
+		const char *key, *want;
+	} cases[] = {
+		{ "none", "\n# outer\n#outer:\n  # inner\n#  inner:\n    # deep\n#    deep: 5\n  # beside\n#  beside: 6\n" },
+		{ "outer.beside", "\n# outer\nouter:\n  # inner\n  #inner:\n    # deep\n#    deep: 5\n  # beside\n  beside: 9\n" },
+		{ "outer.inner.deep", "\n# outer\nouter:\n  # inner\n  inner:\n    # deep\n    deep: 9\n  # beside\n  #beside: 6\n" },
+	};
+	struct values {
+		int64_t deep, beside;
+	};
+	static const struct gp_key deepest[] = { { "deep", GP_KEY_INT, offsetof(struct values, deep), .lo = 0, .hi = 9, .def = "5", .help = "deep" },
+		{ .name = NULL } };
+	static const struct gp_key middle[] = { { "inner", GP_KEY_GROUP, .group = deepest, .help = "inner" },
+		{ "beside", GP_KEY_INT, offsetof(struct values, beside), .lo = 0, .hi = 9, .def = "6", .help = "beside" }, { .name = NULL } };
+	static const struct gp_key top[] = { { "outer", GP_KEY_GROUP, .group = middle, .help = "outer" }, { .name = NULL } };
+	GP_AUTO_ARENA arena = gp_arena_new();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct gp_pair pair = { cases[i].key, "9" };
+		const struct gp_pairs set = { &pair, 1 }, none = { 0 };
+		const char *text = gp_conf_document(arena, "", top, &set, &none);
+		struct values v = { 0 };
+
+		assert_string_equal(text, cases[i].want);
+		assert_int_equal(gp_conf_parse(arena, "f", text, strlen(text), top, &v, NULL), 0);
+		assert_int_equal(v.deep, i == 2 ? 9 : 5);
+		assert_int_equal(v.beside, i == 1 ? 9 : 6);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -397,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_hints),
 		cmocka_unit_test_setup_teardown(test_load, scratch_begin, scratch_end),
 		cmocka_unit_test(test_document),
+		cmocka_unit_test(test_document_of_groups),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

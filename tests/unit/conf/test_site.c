@@ -203,6 +203,9 @@ static void test_refused(void **state)
 		{ "keep: {releases: 1}", "from 2 to 100" },
 		{ "keep: {releases: 101}", "from 2 to 100" },
 		{ "domain: other.example", "comes twice" },
+		{ "backup: {time: '24:00'}", "no valid clock" },
+		{ "backup: {rehearse: '04:15'}", "no valid weektime" },
+		{ "backup: {offsite: 's3:https://k:s@host/b'}", "no valid restic" },
 		{ "deploy_user: root", "the deploy user cannot be 'root'" },
 		{ "deploy_user: sum-shop", "the deploy user cannot be 'sum-shop'" }, /* what a site runs as, perhaps another one */
 		{ "deploy_user: null", "given a value" },
@@ -306,6 +309,34 @@ static void test_load_and_list(void **state)
 	assert_non_null(strstr(err.msg, "Bad_Name"));
 }
 
+static void test_when_and_where_to(void **state)
+{
+	static const char base[] = "domain: a.example\nrepo: /srv/git/a\nproject: a\n";
+	static const char none[] = "backup: {time: null, rehearse: null, offsite: null}\n", some[] = "backup: {time: \"04:00\", rehearse: Mon 05:00,"
+		" offsite: /mnt/v, media: false}\n";
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct gp_error err = { 0 };
+	struct gp_site site;
+	const char *text;
+
+	(void)state;
+	assert_int_equal(gp_site_parse(arena, "a", "a", base, strlen(base), &site, &err), 0);
+	assert_string_equal(site.backup.time, "03:15");
+	assert_string_equal(site.backup.rehearse, "Sun 04:15");
+	assert_null(site.backup.offsite);
+	assert_true(site.backup.media);
+	text = gp_sprintf(arena, "%s%s", base, none);
+	assert_int_equal(gp_site_parse(arena, "a", "a", text, strlen(text), &site, &err), 0);
+	assert_null(site.backup.time);
+	assert_null(site.backup.rehearse);
+	text = gp_sprintf(arena, "%s%s", base, some);
+	assert_int_equal(gp_site_parse(arena, "a", "a", text, strlen(text), &site, &err), 0);
+	assert_string_equal(site.backup.time, "04:00");
+	assert_string_equal(site.backup.rehearse, "Mon 05:00");
+	assert_string_equal(site.backup.offsite, "/mnt/v");
+	assert_false(site.backup.media);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -315,6 +346,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_required),
 		cmocka_unit_test(test_slug_and_database),
+		cmocka_unit_test(test_when_and_where_to),
 		cmocka_unit_test_setup_teardown(test_load_and_list, scratch_begin, scratch_end),
 	};
 

@@ -53,6 +53,30 @@ static void test_whole(void **state)
 	assert_int_equal(django.back.n, 0);
 }
 
+static void test_what_the_app_answered(void **state)
+{
+	static const char *const needs[] = { "http", NULL };
+	static const char *const bad[] = { "\"http\":\"200\",\"body\":\"\",\"location\":\"\"", "\"http\":20,\"body\":\"\",\"location\":\"\"",
+		"\"http\":600,\"body\":\"\",\"location\":\"\"", "\"http\":200,\"location\":\"\"", "\"http\":200,\"body\":\"\"",
+		"\"http\":200,\"body\":{},\"location\":\"\"", "\"body\":\"\",\"location\":\"\"" };
+	static const char text[] = "{\"v\":1,\"ok\":true,\"http\":503,\"body\":\"{\\\"status\\\"\",\"location\":\"/x\"}";
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct gp_error err = { 0 };
+	struct gp_django django;
+
+	(void)state;
+	assert_int_equal(gp_django_read(arena, text, strlen(text), needs, &django, &err), 0);
+	assert_int_equal(django.http, 503);
+	assert_string_equal(django.body, "{\"status\"");
+	assert_string_equal(django.location, "/x");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		const char *whole = gp_sprintf(arena, "{\"v\":1,\"ok\":true,%s}", bad[i]);
+
+		if (gp_django_read(arena, whole, strlen(whole), needs, &django, &err) != -1)
+			fail_msg("%s", whole);
+	}
+}
+
 static void test_failed_part_way(void **state)
 {
 	static const char *const needs[] = { "known", NULL };
@@ -190,6 +214,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_what_the_app_answered),
 		cmocka_unit_test(test_failed_part_way),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_tamed),

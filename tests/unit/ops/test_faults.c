@@ -20,6 +20,9 @@
 #include "base/str.h"
 #include "conf/host.h"
 #include "conf/site.h"
+#include "ops/backup.h"
+#include "ops/backups.h"
+#include "ops/deploy.h"
 #include "ops/init.h"
 #include "ops/paths.h"
 #include "ops/record.h"
@@ -27,9 +30,11 @@
 #include "plan/types.h"
 #include "sys/account.h"
 #include "sys/ctx.h"
+#include "sys/digest.h"
 #include "sys/fs.h"
 #include "sys/lock.h"
 
+#include "../fake_pg_dump.h"
 #include "../scratch.h"
 
 /* How a call fails. SHORT: a write gets half of it down first; anything else fails with ENOSPC. */
@@ -63,6 +68,10 @@ static bool fails(void)
 
 WRAP(int, fsync, (int fd), (fd), -1)
 WRAP(int, rename, (const char *from, const char *to), (from, to), -1)
+WRAP(int, renameat, (int from_fd, const char *from, int to_fd, const char *to), (from_fd, from, to_fd, to), -1)
+WRAP(int, renameat2, (int from_fd, const char *from, int to_fd, const char *to, unsigned flags), (from_fd, from, to_fd, to, flags), -1)
+WRAP(int, fstatat, (int fd, const char *path, struct stat *st, int flags), (fd, path, st, flags), -1)
+WRAP(int, fstatat64, (int fd, const char *path, struct stat *st, int flags), (fd, path, st, flags), -1)
 WRAP(int, mkdir, (const char *path, mode_t mode), (path, mode), -1)
 WRAP(int, symlink, (const char *target, const char *path), (target, path), -1)
 WRAP(int, unlink, (const char *path), (path), -1)
@@ -383,6 +392,73 @@ static void check_plan(bool done)
 	assert_int_equal(changes.n, 0);
 }
 
+/* --- a backup, and what it makes superfluous --- */
+
+static struct gp_deploy deploy;
+
+static void old_backup(const char *stamp)
+{
+	GP_AUTO_FD folder = open(at("sites/acme/backups"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *name = gp_sprintf(arena, "acme_db_%s.sql.gz", stamp);
+	struct gp_manifest m = { .file = name, .sha256 = gp_sha256(arena, "old", 3), .bytes = 3, .at = "2020-01-31T03:15:00Z",
+		.verified = "2020-01-31T03:15:12Z", .site = "acme", .database = "acme", .server = "15.20", .client = "15.20", .release = "" };
+
+	put(at("sites/acme/backups/%s", name), "old");
+	assert_int_equal(gp_manifest_write(arena, folder, &m, &deploy.account, NULL), 0);
+}
+
+static void set_up_backup(void)
+{
+	static const char *const folders[] = { "state/acme", "sites", "sites/acme", "sites/acme/releases", "sites/acme/backups" };
+
+	ctx.sites_dir = gp_strdup(arena, at("sites"));
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		assert_int_equal(mkdir(at("%s", folders[i]), 0755), 0);
+	deploy = (struct gp_deploy){ .ctx = &ctx, .paths = gp_site_paths(&ctx, "acme"), .site = { .slug = "acme",
+		.database = { .name = "acme", .host = "127.0.0.1", .port = 5432 }, .backup = { 1, 1, 1, 3 } } };
+	assert_int_equal(gp_account_get(arena, me, &deploy.account, NULL), 0);
+	old_backup("20200101T000000Z");
+	old_backup("20200102T000000Z");
+}
+
+static int run_backup(struct gp_error *err)
+{
+	struct gp_backup backup;
+
+	GP_TRY(gp_backup_run(&deploy, GP_BACKUP_BY_HAND, &backup, err));
+	return gp_backups_prune(&deploy, err);
+}
+
+/* Whatever is called like a backup is one, and has a manifest that says the same of it. */
+static void check_backup(bool done)
+{
+	GP_AUTO_FD folder = open(at("sites/acme/backups"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t backups = 0, others = 0;
+	struct gp_strv names;
+
+	assert_int_equal(gp_fs_list(arena, at("sites/acme/backups"), &names, NULL), 0);
+	for (size_t i = 0; i < names.n; i++) {
+		struct gp_manifest m;
+		const char *file;
+		int64_t when;
+		size_t len;
+
+		if (!gp_backup_name_ok(arena, "acme", names.v[i], &when)) {
+			others++;
+			assert_true(gp_ends_with(names.v[i], ".sql.gz.json"));
+			continue;
+		}
+		backups++;
+		assert_int_equal(gp_fs_read(arena, at("sites/acme/backups/%s", names.v[i]), 4096, &file, &len, NULL), 1);
+		/* A manifest goes after its backup: where that failed there is one too many, and never one too few. */
+		assert_int_equal(gp_manifest_read(arena, folder, names.v[i], &m, NULL), 1);
+		assert_string_equal(m.sha256, gp_sha256(arena, file, len));
+	}
+	assert_true(backups >= 1);
+	if (done)
+		assert_true(others == backups && access(at("sites/acme/backups/acme_db_20200101T000000Z.sql.gz"), F_OK) < 0);
+}
+
 static const struct scenario {
 	const char *name;
 	void (*set_up)(void);
@@ -396,6 +472,7 @@ static const struct scenario {
 	{ "tree", set_up_tree, run_tree, check_tree, 12 },
 	{ "redisdb", NULL, run_redisdb, check_redisdb, 8 },
 	{ "plan", set_up_plan, run_plan, check_plan, 40 },
+	{ "backup", set_up_backup, run_backup, check_backup, 40 },
 };
 
 static void begin(const struct scenario *s)
