@@ -339,7 +339,7 @@ int gp_manifest_read(struct gp_arena *arena, int folder, const char *file, struc
 	const char *name = gp_manifest_name(arena, file);
 	struct gp_manifest m = { 0 };
 	size_t len = 0;
-	char *text;
+	char *text = NULL;
 	int there;
 
 	GP_TRY_TO(err, there = read_file(arena, folder, name, &text, &len, err), "the manifest %s", name);
