@@ -36,7 +36,8 @@ static void print_file(struct gp_ctx *ctx, const struct gp_restore *r)
 	int64_t at = gp_restore_file_time(r);
 	uint64_t rows = 0;
 
-	printf("+ file %s, %s%s%s%s", r->file, gp_size_words(ctx->arena, r->dump.bytes), at ? ", " : "", at ? gp_age(ctx->arena, gp_now() - at) : "", at ? " old" : "");
+	printf("+ file %s, %s%s%s%s", r->file, gp_size_words(ctx->arena, r->dump.bytes), at ? ", " : "",
+		at ? gp_age(ctx->arena, gp_now() - at) : "", at ? " old" : "");
 	for (size_t i = 0; i < r->manifest.tables.n; i++)
 		rows += r->manifest.tables.v[i].rows;
 	if (r->has_manifest)

@@ -42,7 +42,8 @@ static struct gp_dotenv env_of(struct gp_deploy *d, const struct gp_pg_login *lo
 	set(d, &env, "DJANGO_DB_HOST", login->host);
 	set(d, &env, "DJANGO_DB_PORT", port);
 	if (gp_dotenv_get(&env, "DATABASE_URL"))
-		set(d, &env, "DATABASE_URL", gp_sprintf(d->ctx->arena, strchr(login->host, ':') ? "postgres://%s:%s@[%s]:%s/%s" : "postgres://%s:%s@%s:%s/%s",
+		set(d, &env, "DATABASE_URL", gp_sprintf(d->ctx->arena,
+			strchr(login->host, ':') ? "postgres://%s:%s@[%s]:%s/%s" : "postgres://%s:%s@%s:%s/%s",
 			login->user, login->password, login->host, port, login->dbname));
 	return env;
 }

@@ -64,7 +64,8 @@ static int ensure_password(struct repository *o, struct gp_error *err)
 	if (!there) {
 		text = gp_sprintf(arena, "%s\n", gp_secret_new(arena, PASSWORD));
 		GP_TRY(gp_fs_write(o->password, text, strlen(text), 0600, 0, 0, err));
-		gp_tell_warn(o->d->ctx, "the repository's password was made: keep a copy of %s somewhere else, without it nothing can be brought back", o->password);
+		gp_tell_warn(o->d->ctx, "the repository's password was made: keep a copy of %s somewhere else, without it nothing can be brought back",
+			o->password);
 	}
 	gp_secret_add(&o->d->ctx->secrets, gp_trim(arena, text));
 	return 0;
@@ -73,7 +74,8 @@ static int ensure_password(struct repository *o, struct gp_error *err)
 /* Keys that goldpath sets itself, or that would have another program run. */
 static bool is_ours(const char *key)
 {
-	return gp_starts_with(key, "RESTIC_") || gp_starts_with(key, "LD_") || gp_streq(key, "PATH") || gp_streq(key, "HOME") || gp_streq(key, "TMPDIR");
+	return gp_starts_with(key, "RESTIC_") || gp_starts_with(key, "LD_") || gp_streq(key, "PATH") || gp_streq(key, "HOME") ||
+		gp_streq(key, "TMPDIR");
 }
 
 static int read_credentials(struct repository *o, struct gp_strv *env, struct gp_error *err)
@@ -344,8 +346,8 @@ static int choose(const struct repository *o, const char *wanted, const char **r
 		*ret = list.v[i].id;
 		return 0;
 	}
-	return gp_fail(err, GP_E_FAILED, "the repository %s has no snapshot %s%s%s", o->restic.repository, wanted ? wanted : "", wanted ? " of " : "of ",
-		o->d->site.slug);
+	return gp_fail(err, GP_E_FAILED, "the repository %s has no snapshot %s%s%s", o->restic.repository, wanted ? wanted : "",
+		wanted ? " of " : "of ", o->d->site.slug);
 }
 
 int gp_offsite_fetch(struct gp_deploy *d, const char *snapshot, const struct gp_strv *paths, const char *to, struct gp_error *err)

@@ -178,7 +178,8 @@ static int walk(struct drill *r, struct gp_lock *lock, const char **ret_step, st
 		if (steps[i].run == drop)
 			r->ret->ms = start - r->began;
 		result = steps[i].run(r, err);
-		gp_tell(ctx, &(struct gp_event){ .kind = result < 0 ? GP_EVENT_FAILED : GP_EVENT_DONE, .name = steps[i].name, .ms = gp_mono_ms() - start });
+		gp_tell(ctx, &(struct gp_event){ .kind = result < 0 ? GP_EVENT_FAILED : GP_EVENT_DONE, .name = steps[i].name,
+			.ms = gp_mono_ms() - start });
 		if (result < 0)
 			return gp_context(err, "%s", steps[i].name);
 	}

@@ -150,11 +150,11 @@ class Offsite(unittest.TestCase):
     def test_locked_by_somebody_else(self):
         self.backup()
         self.host.sh(f'''
-            (sleep 8; echo) | restic --repo {VAULT} --password-file {OFFSITE}/password backup --stdin --stdin-filename slow >/dev/null 2>&1 &
+            {{ (sleep 30; echo) | restic --repo {VAULT} --password-file {OFFSITE}/password backup --stdin --stdin-filename slow; }} >/dev/null 2>&1 &
             until [ -n "$(ls {VAULT}/locks)" ]; do sleep 0.1; done''')
         done = self.backup(rc=75)
         self.assertIn('is in use by somebody else', done.out)
-        lib.wait_for(lambda: not self.host.sh(f'ls {VAULT}/locks'), 'the end of the other one', 30)
+        lib.wait_for(lambda: not self.host.sh(f'ls {VAULT}/locks'), 'the end of the other one', 60)
         self.backup()
 
     def test_credentials(self):

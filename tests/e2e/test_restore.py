@@ -322,8 +322,8 @@ class Faults(Base):
 
     def test_bomb(self):
         """Far more than there is room for, in a file of some KiB: refused while it is read, before anything is loaded."""
-        self.host.sh("cd /root; (gunzip -c good.sql.gz | head -n 40; yes -- '-- and so on' | head -c 4M) | gzip -9 >bomb; yes -- '-- and so on' | head -c 256M |"
-                     " gzip -9 >more; for i in $(seq 8); do cat more; done >>bomb")
+        self.host.sh("cd /root; (gunzip -c good.sql.gz | head -n 40; yes -- '-- and so on' | head -c 4M) | gzip -9 >bomb;"
+                     " yes -- '-- and so on' | head -c 256M | gzip -9 >more; for i in $(seq 8); do cat more; done >>bomb")
         # Where there would be room for it, there is none now: a small disk for Postgres' files would be another way.
         self.host.sh('mkdir -p /mnt/pg; mount -t tmpfs -o size=600M none /mnt/pg; systemctl stop \'postgresql@*\'; cp -a /var/lib/postgresql /mnt/pg/;'
                      ' mount --bind /mnt/pg/postgresql /var/lib/postgresql; systemctl start postgresql')
