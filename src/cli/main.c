@@ -104,7 +104,7 @@ static int as_root(struct gp_arena *arena, const struct gp_command *command, con
 	if (command->by_sudo && may_use_sudo(arena, args->slug))
 		return through_sudo(arena, command, args, err);
 	gp_fail(err, GP_E_FAILED, "%s needs root%s", command->name, command->by_sudo ? ", or the deploy user" : "");
-	return gp_hint(err, "sudo goldpath %s", command->name);
+	return gp_hint(err, "sudo goldpath %s%s%s", command->name, command->verb ? " " : "", command->verb ? command->verb : "");
 }
 
 static int run_command(struct gp_ctx *ctx, const struct gp_command *command, struct gp_args *args, struct gp_story *story,
@@ -165,8 +165,19 @@ static int dispatch(struct gp_ctx *ctx, int argc, const char *const *argv, struc
 	return run_command(ctx, command, args, story, err);
 }
 
+/* Async-signal-safe, and the end: as without it, but for the words. */
+static void interrupted(int sig)
+{
+	static const char words[] = "\ninterrupted: the next command for it finishes what was begun, or takes it back\n";
+
+	if (write(STDERR_FILENO, words, sizeof(words) - 1) < 0)
+		_exit(128 + sig);
+	raise(sig);
+}
+
 int main(int argc, char **argv)
 {
+	static const int ends[] = { SIGINT, SIGTERM };
 	GP_AUTO_ARENA arena = gp_arena_new();
 	const struct gp_command *command = NULL;
 	struct gp_args args = { 0 };
@@ -178,6 +189,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	/* A connection that drops must not stop a deploy half-way. */
 	signal(SIGHUP, SIG_IGN);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		sigaction(ends[i], &(struct sigaction){ .sa_handler = interrupted, .sa_flags = (int)SA_RESETHAND | SA_NODEFER }, NULL);
 	umask(022);
 	setvbuf(stdout, NULL, _IOLBF, 0); /* in step with the story on stderr */
 	gp_ctx_init(&ctx, arena);

@@ -51,6 +51,8 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 	};
 	struct gp_deploy *d = gp_alloc(ctx->arena, sizeof(*d));
 
+	if (args->resume && args->ref)
+		return gp_fail(err, GP_E_USAGE, "--resume takes up what was cut off, whose ref is known: --ref says nothing to that");
 	if (args->resume)
 		return resume(ctx, &request, args, err);
 	GP_TRY(gp_deploy_run(ctx, &request, d, err));

@@ -32,14 +32,20 @@ static void print_json(struct gp_ctx *ctx, const struct gp_rollback *r, const ch
 		json_array_append_new(ahead, json_string(r->ahead.v[i]));
 	json_object_set_new(object, "ahead", ahead);
 	gp_json_text(ctx, object, "dump", r->dump);
+	gp_json_text(ctx, object, "how", gp_rollback_how_name(r->how));
 	gp_json_print(stdout, object);
 }
 
 static void print_plan(const struct gp_rollback *r)
 {
+	static const char *const what[] = { [GP_ROLLBACK_ASK] = "", [GP_ROLLBACK_CODE_ONLY] = ": it stays",
+		[GP_ROLLBACK_MIGRATE_BACK] = ": taken back", [GP_ROLLBACK_RESTORE_DB] = "" };
+
 	printf("~ release %s → %s\n", r->from ? r->from : "none", r->to);
 	for (size_t i = 0; i < r->ahead.n; i++)
-		printf("! the database has %s, which it does not know\n", r->ahead.v[i]);
+		printf("%c the database has %s, which it does not know%s\n", r->how == GP_ROLLBACK_MIGRATE_BACK ? '-' : '!', r->ahead.v[i], what[r->how]);
+	if (r->ahead.n && r->how == GP_ROLLBACK_RESTORE_DB)
+		printf("~ database: %s is loaded and put in place; the live one is dumped, and kept\n", r->dump);
 	if (r->ahead.n && r->how == GP_ROLLBACK_ASK)
 		printf("choose: --migrate-back takes %s back, --code-only leaves %s%s%s\n", r->ahead.n == 1 ? "it" : "them",
 			r->ahead.n == 1 ? "it" : "them", r->dump ? ", --restore-db goes back to " : "", r->dump ? r->dump : "");

@@ -85,6 +85,7 @@ static int to_previous(struct gp_deploy *d, struct gp_error *err)
 		GP_TRY(gp_slot_wait(d, &stable, d->previous, &health, err));
 		GP_TRY(gp_slot_route(d, &stable, err));
 	}
+	gp_tell_note(d->ctx, "stopping the new release");
 	gp_deploy_end_next(d);
 	return d->site.celery.enabled ? gp_deploy_celery_on(d, d->previous, err) : 0;
 }

@@ -40,6 +40,8 @@ static void warn_of_dangers(struct gp_deploy *d, const struct gp_migrations *pen
 
 static void tell(struct gp_deploy *d, const struct gp_django *django)
 {
+	struct gp_strv ahead;
+
 	if (django->warnings)
 		gp_tell_note(d->ctx, "%zu warning%s of Django's own; --verbose shows them", django->warnings, django->warnings == 1 ? "" : "s");
 	if (*django->collected)
@@ -49,6 +51,10 @@ static void tell(struct gp_deploy *d, const struct gp_django *django)
 			django->applied.n ? ": " : "", django->applied.n ? named(d->ctx->arena, &django->pending) : "");
 	else
 		gp_tell_note(d->ctx, "nothing to migrate");
+	ahead = gp_django_ahead(d->ctx->arena, django, &django->known);
+	if (ahead.n)
+		gp_tell_warn(d->ctx, "the database has %zu migration%s that this commit does not know: %s", ahead.n, ahead.n == 1 ? "" : "s",
+			gp_strv_brief(d->ctx->arena, &ahead, NAMED));
 	warn_of_dangers(d, &django->pending);
 }
 

@@ -25,6 +25,7 @@ enum {
 	SITEMAP_TIMEOUT_MS = 10000,
 	CELERY_WAIT_MS = 30000,
 	CELERY_EXEC_MS = 5000,
+	CELERY_STEADY_MS = 2000, /* not every site's health says whether a worker answers */
 };
 
 int gp_deploy_start(struct gp_deploy *d, struct gp_error *err)
@@ -134,15 +135,37 @@ int gp_deploy_celery_on(struct gp_deploy *d, const char *release, struct gp_erro
 	return gp_journal_explain(d->paths.celery, err);
 }
 
+/* Is it still the process that was started? One that dies at its start is started again, as another, until systemd gives up. */
+static int still_runs(struct gp_deploy *d, pid_t *pid, struct gp_error *err)
+{
+	struct gp_unit_state state;
+	struct gp_bus *bus;
+
+	GP_TRY(gp_ctx_bus(d->ctx, &bus, err));
+	GP_TRY(gp_unit_state(bus, d->ctx->arena, d->paths.celery, &state, err));
+	if (*pid == 0)
+		*pid = state.main_pid;
+	if (state.main_pid && state.main_pid == *pid)
+		return 0;
+	gp_fail(err, GP_E_FAILED, "Celery's worker died at its start");
+	return gp_journal_explain(d->paths.celery, err);
+}
+
 /* Its worker answers a second or so after its start: `degraded` for want of it is worth waiting out, but does not stop a deploy. */
 int gp_deploy_celery(struct gp_deploy *d, struct gp_error *err)
 {
-	int64_t deadline = gp_mono_ms() + CELERY_WAIT_MS;
+	int64_t begun, deadline;
+	pid_t pid = 0;
 
 	GP_TRY(gp_deploy_celery_on(d, d->release, err));
+	begun = gp_mono_ms();
+	deadline = begun + CELERY_WAIT_MS;
 	for (;;) {
 		d->health = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, GP_HEALTH_TIMEOUT_MS);
-		if (d->health.status != GP_HEALTH_DEGRADED || gp_left_ms(deadline) == 0)
+		GP_TRY(still_runs(d, &pid, err));
+		if (d->health.status != GP_HEALTH_DEGRADED && gp_mono_ms() - begun >= CELERY_STEADY_MS)
+			return 0;
+		if (gp_left_ms(deadline) == 0)
 			return 0;
 		poll(NULL, 0, PROBE_EVERY_MS);
 	}
@@ -178,8 +201,8 @@ int gp_deploy_return(struct gp_deploy *d, struct gp_error *err)
 
 	GP_TRY(gp_slot_route(d, &stable, err));
 	gp_deploy_end_next(d);
-	if (d->health.status == GP_HEALTH_DEGRADED)
-		gp_tell_warn(d->ctx, "the site is degraded: %s", *d->health.why ? d->health.why : "it does not say why");
+	if (d->health.status != GP_HEALTH_OK)
+		gp_tell_warn(d->ctx, "the site is %s: %s", gp_health_name(d->health.status), *d->health.why ? d->health.why : "it does not say why");
 	return 0;
 }
 

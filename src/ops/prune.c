@@ -31,21 +31,24 @@ static bool is_needed(struct gp_deploy *d, const struct gp_release *r)
 	return r->live || r->previous || is(name, d->previous) || is(name, d->release);
 }
 
-/* The newest first. One whose dump is still there, or that somebody went back from, stays beside those that count, but no more of them than
- * those: what was left must not push out what a rollback could go to. */
+/* The newest first. One whose dump is still there, the one that this dump is of (the good one before it), and one that somebody went back
+ * from stay beside those that count, but no more of them than those: what was left must not push out what a rollback could go to. */
 static void choose(struct gp_deploy *d, const struct gp_releases *list, bool *stays)
 {
 	size_t counted = 0, beside = 0, keep = (size_t)d->site.keep.releases;
+	bool dump = false; /* of a newer one is there, and what it is of did not come yet */
 
 	for (size_t i = 0; i < list->n; i++) {
 		const struct gp_release *r = &list->v[i];
+		bool is_of_dump = dump && r->there && gp_streq(r->record.result, "ok");
 
+		dump = r->has_backup || (dump && !is_of_dump);
 		if (!r->there || (r->failed && !is_needed(d, r)))
 			continue;
 		if ((counted < keep && !gp_streq(r->record.result, GP_RELEASE_ROLLED_BACK)) || is_needed(d, r)) {
 			stays[i] = true;
 			counted++;
-		} else if ((r->has_backup || gp_streq(r->record.result, GP_RELEASE_ROLLED_BACK)) && beside < keep) {
+		} else if ((r->has_backup || is_of_dump || gp_streq(r->record.result, GP_RELEASE_ROLLED_BACK)) && beside < keep) {
 			stays[i] = true;
 			beside++;
 		}

@@ -99,6 +99,7 @@ static int swap(struct gp_deploy *d, struct gp_error *err)
 	GP_TRY(gp_database_swap(&r->db, r->rollback.loaded, &r->rollback.kept, &r->swap_ms, err));
 	gp_tell_note(d->ctx, "the database was away for %s; what was live is kept as %s", gp_duration(d->ctx->arena, r->swap_ms),
 		r->rollback.kept);
+	gp_rollback_reconnect(d);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "ops/django.h"
 #include "ops/record.h"
 #include "ops/releases.h"
+#include "ops/slot.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/lock.h"
@@ -26,6 +27,11 @@ static const char *const hows[] = {
 	[GP_ROLLBACK_MIGRATE_BACK] = "migrate-back",
 	[GP_ROLLBACK_RESTORE_DB] = "restore-db",
 };
+
+const char *gp_rollback_how_name(enum gp_rollback_how how)
+{
+	return hows[how];
+}
 
 /* What the database says, which the site's code may have written: only what can be a migration's name counts. */
 static int read_applied(struct gp_deploy *d, struct gp_strv *ret, struct gp_error *err)
@@ -134,18 +140,13 @@ static int look(struct gp_deploy *d, const struct gp_rollback_request *request, 
 	return 0;
 }
 
-int gp_rollback_plan(struct gp_ctx *ctx, const struct gp_rollback_request *request, struct gp_rollback *ret, struct gp_error *err)
-{
-	const struct gp_deploy_request deploy = { .slug = request->slug };
-	struct gp_deploy *d = gp_alloc(ctx->arena, sizeof(*d));
-
-	GP_TRY(gp_deploy_load(ctx, &deploy, d, err));
-	return look(d, request, ret, err);
-}
-
 static int refuse(struct gp_deploy *d, const struct gp_rollback *r, struct gp_error *err)
 {
-	if (r->how == GP_ROLLBACK_RESTORE_DB && r->ahead.n && !r->dump) {
+	if (r->how == GP_ROLLBACK_RESTORE_DB && !r->ahead.n) {
+		gp_fail(err, GP_E_REFUSED, "the database is not ahead of %s: there is no dump that belongs to it", r->to);
+		return gp_hint(err, "without --restore-db the code goes back; `goldpath restore %s` puts a backup in place", d->site.slug);
+	}
+	if (r->how == GP_ROLLBACK_RESTORE_DB && !r->dump) {
 		gp_fail(err, GP_E_REFUSED, "no dump is left from before %s", r->ahead.v[0]);
 		return gp_hint(err, "--migrate-back or --code-only remain");
 	}
@@ -175,6 +176,34 @@ static int check_back(struct gp_deploy *d, const struct gp_rollback *r, struct g
 		return gp_hint(err, "--code-only%s", r->dump ? " and --restore-db remain" : " remains");
 	}
 	return 0;
+}
+
+/* The newer release's code is run for that: confined, and with the site's lock. */
+static int would_go_back(struct gp_deploy *d, const struct gp_rollback *r, struct gp_error *err)
+{
+	GP_AUTO_LOCK lock = { .fd = -1 };
+	int result;
+
+	if (r->how != GP_ROLLBACK_MIGRATE_BACK || !r->ahead.n)
+		return 0;
+	GP_TRY(gp_lock_take(&lock, d->ctx->lock_dir, d->site.slug, d->ctx->command, err));
+	GP_TRY(gp_confined_begin(d, err));
+	result = check_back(d, r, err);
+	gp_confined_end(d);
+	return result;
+}
+
+int gp_rollback_plan(struct gp_ctx *ctx, const struct gp_rollback_request *request, struct gp_rollback *ret, struct gp_error *err)
+{
+	const struct gp_deploy_request deploy = { .slug = request->slug };
+	struct gp_deploy *d = gp_alloc(ctx->arena, sizeof(*d));
+
+	GP_TRY(gp_deploy_load(ctx, &deploy, d, err));
+	GP_TRY(look(d, request, ret, err));
+	if (ret->how == GP_ROLLBACK_ASK || (ret->from && gp_streq(ret->from, ret->to)))
+		return 0;
+	GP_TRY(refuse(d, ret, err));
+	return would_go_back(d, ret, err);
 }
 
 /* A Redis that is down makes every release unhealthy: then the older one need only be as well as what serves. */
@@ -235,7 +264,22 @@ static int swap(struct gp_deploy *d, struct gp_error *err)
 	GP_TRY(gp_database_of(d->ctx, &d->site, &db, err));
 	GP_TRY(gp_database_swap(&db, d->rollback->loaded, &d->rollback->kept, &ms, err));
 	gp_tell_note(d->ctx, "the database was away for %s; what was live is kept as %s", gp_duration(d->ctx->arena, ms), d->rollback->kept);
+	gp_rollback_reconnect(d);
 	return 0;
+}
+
+void gp_rollback_reconnect(struct gp_deploy *d)
+{
+	const struct gp_slot stable = gp_slot_stable(&d->paths), next = gp_slot_next(&d->paths);
+
+	gp_slot_warm(d, gp_slot_is_routed(d, &next) ? &next : &stable);
+	gp_slot_warm(d, gp_slot_is_routed(d, &next) ? &stable : &next);
+}
+
+static void tell_undone(struct gp_deploy *d, const struct gp_restored *back)
+{
+	gp_rollback_reconnect(d);
+	gp_tell_note(d->ctx, "the database is again the one that was live; the restored one is kept as %s", back->old);
 }
 
 void gp_rollback_undo(struct gp_deploy *d)
@@ -248,7 +292,7 @@ void gp_rollback_undo(struct gp_deploy *d)
 	if (!r || r->how != GP_ROLLBACK_RESTORE_DB || !(r->loaded || r->kept))
 		return;
 	if (gp_database_of(d->ctx, &d->site, &db, &why) == 0 && r->kept && gp_database_undo(&db, r->kept, &back, &why) == 0)
-		gp_tell_note(d->ctx, "the database is again the one that was live; the restored one is kept as %s", back.old);
+		tell_undone(d, &back);
 	else if (!*why.msg && !r->kept)
 		gp_database_settle(&db, &why);
 	if (*why.msg)
@@ -269,7 +313,7 @@ void gp_rollback_undo_cut_off(struct gp_deploy *d, const struct gp_unfinished *u
 	if (gp_database_of(d->ctx, &d->site, &db, &why) == 0 && gp_database_waiting(&db, &waiting, &why) == 0 &&
 		gp_database_settle(&db, &why) == 0 && u->swap && !waiting.n && gp_database_kept(&db, &kept, &why) == 0 && kept.n &&
 		gp_database_undo(&db, NULL, &back, &why) == 0)
-		gp_tell_note(d->ctx, "the database is again the one that was live; the restored one is kept as %s", back.old);
+		tell_undone(d, &back);
 	if (*why.msg)
 		gp_tell_warn(d->ctx, "%s", why.msg);
 }
@@ -291,15 +335,28 @@ static int migrate_back(struct gp_deploy *d, struct gp_error *err)
 	return 0;
 }
 
-/* The release that was left is not where the next rollback goes, nor what a later one counts as good. */
+/* The release that was left, and those that were jumped over, are not where the next rollback goes, nor what a later one counts as good. */
+static int mark_left(struct gp_deploy *d, const struct gp_rollback *r, struct gp_error *err)
+{
+	struct gp_releases list;
+
+	GP_TRY(gp_releases_list(d->ctx, &d->paths, &list, err));
+	for (size_t i = 0; i < list.n; i++) {
+		const struct gp_record *record = &list.v[i].record;
+
+		if (strcmp(record->release, r->to) > 0 && strcmp(record->release, r->from) <= 0 && gp_streq(record->result, "ok"))
+			GP_TRY(gp_release_record_result(d->ctx, &d->paths, record->release, GP_RELEASE_ROLLED_BACK, err));
+	}
+	return 0;
+}
+
 static int write_down(struct gp_deploy *d, struct gp_error *err)
 {
 	const struct gp_rollback *r = d->rollback;
 	struct gp_error why = { 0 };
 
 	(void)err;
-	if ((r->from && strcmp(r->from, r->to) > 0 && gp_release_record_result(d->ctx, &d->paths, r->from, GP_RELEASE_ROLLED_BACK, &why) < 0) ||
-		gp_release_record_result(d->ctx, &d->paths, r->to, "ok", &why) < 0)
+	if ((r->from && mark_left(d, r, &why) < 0) || gp_release_record_result(d->ctx, &d->paths, r->to, "ok", &why) < 0)
 		gp_tell_warn(d->ctx, "%s", why.msg);
 	return 0;
 }

@@ -20,6 +20,9 @@ enum gp_rollback_how {
 	GP_ROLLBACK_RESTORE_DB,   /* put the dump in place that was made before the first of them: what was written since is kept aside */
 };
 
+/* "code-only", …; NULL for ASK. */
+const char *gp_rollback_how_name(enum gp_rollback_how how);
+
 struct gp_rollback_request {
 	const char *slug, *to; /* to NULL: the release before the live one that was well */
 	enum gp_rollback_how how;
@@ -35,7 +38,8 @@ struct gp_rollback {
 	const char *kept;       /* and the one that was live, once it has */
 };
 
-/* What a rollback would be. Takes no lock and changes nothing. ret->to equals ret->from: that release is live already. Refused where `to` is
+/* What a rollback would be; nothing is changed. Refused as the rollback itself would be, but for the question what about the database where
+ * that is ahead, which is answered with the list. Takes the site's lock for --migrate-back only, about which the newer code is asked. ret->to equals ret->from: that release is live already. Refused where `to` is
  * gone, failed, or needs migrations that the database does not have. */
 int gp_rollback_plan(struct gp_ctx *ctx, const struct gp_rollback_request *request, struct gp_rollback *ret, struct gp_error *err);
 
@@ -44,6 +48,9 @@ int gp_rollback_run(struct gp_ctx *ctx, const struct gp_rollback_request *reques
 
 /* Put the database back that was live before d's rollback put another one in its place. */
 void gp_rollback_undo(struct gp_deploy *d);
+/* Another database is live: workers that hold a connection to the former one answer one request each with an error. They are asked, so that it
+ * is not a visitor who gets that. */
+void gp_rollback_reconnect(struct gp_deploy *d);
 
 /* The same of one that was cut off before its release was the site's. */
 void gp_rollback_undo_cut_off(struct gp_deploy *d, const struct gp_unfinished *u);
