@@ -58,6 +58,14 @@ const char *gp_strv_join(struct gp_arena *arena, const struct gp_strv *list, con
 	return text;
 }
 
+const char *gp_strv_brief(struct gp_arena *arena, const struct gp_strv *list, size_t most)
+{
+	const struct gp_strv first = { .v = list->v, .n = list->n > most ? most : list->n };
+	const char *text = gp_strv_join(arena, &first, ", ");
+
+	return list->n > most ? gp_sprintf(arena, "%s and %zu more", text, list->n - most) : text;
+}
+
 struct gp_strv gp_lines(struct gp_arena *arena, const char *text)
 {
 	struct gp_strv lines = { 0 };

@@ -28,6 +28,9 @@ bool gp_strv_has(const struct gp_strv *list, const char *s);
 /* "a, b, c"; "" for none. */
 const char *gp_strv_join(struct gp_arena *arena, const struct gp_strv *list, const char *between);
 
+/* "a, b and 3 more": at most so many by name. */
+const char *gp_strv_brief(struct gp_arena *arena, const struct gp_strv *list, size_t most);
+
 /* The lines of text, without their newlines; a last line without one counts. */
 struct gp_strv gp_lines(struct gp_arena *arena, const char *text);
 /* The words of a line, split at blanks and tabs. */

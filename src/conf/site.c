@@ -26,6 +26,8 @@ static const struct gp_key gunicorn_keys[] = {
 	{ "timeout", GP_KEY_INT, AT(gunicorn.timeout), .lo = 5, .hi = 3600, .def = "30", .help = "seconds a request may take" },
 	{ "drain", GP_KEY_INT, AT(gunicorn.drain), .lo = 1, .hi = 3600, .def = "60",
 		.help = "seconds a deploy waits for requests that the old release is still answering" },
+	{ "warm", GP_KEY_NAME, AT(gunicorn.warm), .kind = GP_NAME_urlpath, .nullable = true, .def = "/",
+		.help = "what each worker is asked for once before visitors are led to it; null: nothing" },
 	{ "socket", GP_KEY_BOOL, AT(gunicorn.socket), .def = "false", .help = "let systemd hold the socket (sum-<slug>-gunicorn.socket)" },
 	END,
 };

@@ -26,6 +26,7 @@ struct gp_site {
 	struct gp_strv drop_ins;
 	struct {
 		int64_t workers, threads, timeout, drain; /* the last two in seconds */
+		const char *warm;     /* NULL: nothing */
 		bool socket;
 	} gunicorn;
 	struct {

@@ -294,24 +294,6 @@ def check():
         ANSWER["warnings"] = len(found)
 
 
-def prepare(_run):
-    from django.core import management
-
-    part("check --deploy")
-    check()
-    part("migrate --plan")
-    made = executor()
-    state(made)
-    plan_forwards(made)
-    part("collectstatic")
-    said = management.call_command("collectstatic", interactive=False)
-    ANSWER["static"] = " ".join((said or "").split())[:300]
-    if not ANSWER["pending"]:
-        part("migrate")
-        management.call_command("migrate", interactive=False)
-        ANSWER["applied"] = applied()
-
-
 def look(_run):
     part("check --deploy")
     check()
@@ -319,6 +301,19 @@ def look(_run):
     made = executor()
     state(made)
     plan_forwards(made)
+
+
+def prepare(run):
+    from django.core import management
+
+    look(run)
+    part("collectstatic")
+    said = management.call_command("collectstatic", interactive=False)
+    ANSWER["static"] = " ".join((said or "").split())[:300]
+    if not ANSWER["pending"]:
+        part("migrate")
+        management.call_command("migrate", interactive=False)
+        ANSWER["applied"] = applied()
 
 
 def migrate(run):

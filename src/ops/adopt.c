@@ -142,7 +142,7 @@ static int walk(struct gp_adopt *a, struct gp_lock *lock, struct gp_error *err)
 		GP_TRY(take_back(a, err));
 	}
 	GP_TRY(gp_journal_begin(a->ctx, &a->paths, &(struct gp_unfinished){ .what = "adopt", .ref = d->ref, .release = d->release }, err));
-	return gp_adopt_walk(d, a, from, lock, err);
+	return gp_adopt_walk(d, from, lock, err);
 }
 
 static int adopt_it(struct gp_adopt *a, struct gp_lock *lock, struct gp_error *err)
@@ -160,7 +160,7 @@ static int adopt_it(struct gp_adopt *a, struct gp_lock *lock, struct gp_error *e
 	gp_adopt_attention(a);
 	*request = (struct gp_deploy_request){ .slug = a->site.slug, .ref = a->work.sha };
 	GP_TRY(gp_deploy_load(a->ctx, request, &a->deploy, err));
-	a->deploy.by_hand = true;
+	a->deploy.adopt = a;
 	GP_TRY(gp_confined_begin(&a->deploy, err));
 	result = walk(a, lock, err);
 	gp_confined_end(&a->deploy);

@@ -47,7 +47,7 @@ struct gp_adopt {
 /* Find out, or do it. Takes the locks of host and site. */
 int gp_adopt_run(struct gp_ctx *ctx, const struct gp_adopt_request *request, struct gp_adopt *ret, struct gp_error *err);
 
-/* adopt_facts.c: what the site is, from its folder, `.env`, units, checkout and Caddy file. Nothing is changed. */
+/* adopt_look.c: what the site is, from its folder, `.env`, units, checkout and Caddy file. Nothing is changed. */
 int gp_adopt_look(struct gp_adopt *a, struct gp_error *err);
 /* adopt_attention.c. What in the checkout is not in its commit: refused, unless it was said that it may stay behind. */
 int gp_adopt_check_work(struct gp_adopt *a, struct gp_error *err);
@@ -55,7 +55,7 @@ int gp_adopt_check_work(struct gp_adopt *a, struct gp_error *err);
 void gp_adopt_attention(struct gp_adopt *a);
 
 /* adopt_live.c: the steps, which are a deploy's but for those that have to do with what was there before. */
-int gp_adopt_walk(struct gp_deploy *d, const struct gp_adopt *a, const char *from, struct gp_lock *lock, struct gp_error *err);
+int gp_adopt_walk(struct gp_deploy *d, const char *from, struct gp_lock *lock, struct gp_error *err);
 /* Visitors back to what was set up by hand, where the site is not goldpath's yet. */
 void gp_adopt_back(struct gp_deploy *d);
 /* Copies of the files that goldpath's own take the place of, in the state folder. */

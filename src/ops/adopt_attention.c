@@ -9,22 +9,11 @@
 
 enum { FILE_MAX = 1 << 20, SHOWN_MAX = 5 };
 
-/* "a, b, c and 4 more" */
-static const char *shown(struct gp_arena *arena, const struct gp_strv *list)
-{
-	struct gp_strv some = { 0 };
-
-	for (size_t i = 0; i < list->n && i < SHOWN_MAX; i++)
-		gp_strv_add(arena, &some, list->v[i]);
-	return list->n > some.n ? gp_sprintf(arena, "%s and %zu more", gp_strv_join(arena, &some, ", "), list->n - some.n)
-				: gp_strv_join(arena, &some, ", ");
-}
-
 int gp_adopt_check_work(struct gp_adopt *a, struct gp_error *err)
 {
 	if (!a->work.changed.n || a->request->leave_uncommitted)
 		return 0;
-	gp_fail(err, GP_E_REFUSED, "%s has what is in no commit: %s", a->paths.app, shown(a->ctx->arena, &a->work.changed));
+	gp_fail(err, GP_E_REFUSED, "%s has what is in no commit: %s", a->paths.app, gp_strv_brief(a->ctx->arena, &a->work.changed, SHOWN_MAX));
 	return gp_hint(err, "commit and push it, or let it stay in app.before-goldpath: --i-know-changes-stay-behind");
 }
 
@@ -74,9 +63,11 @@ void gp_adopt_attention(struct gp_adopt *a)
 			sudoers_attention(a, gp_sprintf(a->ctx->arena, "/etc/sudoers.d/%s", names.v[i]), &of);
 	units_attention(a, &of);
 	if (a->work.changed.n)
-		gp_change_add(a->ctx, &a->changes, '!', &of, "in no commit, so they stay in app.before-goldpath: %s", shown(a->ctx->arena, &a->work.changed));
+		gp_change_add(a->ctx, &a->changes, '!', &of, "in no commit, so they stay in app.before-goldpath: %s",
+			gp_strv_brief(a->ctx->arena, &a->work.changed, SHOWN_MAX));
 	if (a->work.ignored.n)
-		gp_change_add(a->ctx, &a->changes, '!', &of, "files that .gitignore names stay in app.before-goldpath: %s", shown(a->ctx->arena, &a->work.ignored));
+		gp_change_add(a->ctx, &a->changes, '!', &of, "files that .gitignore names stay in app.before-goldpath: %s",
+			gp_strv_brief(a->ctx->arena, &a->work.ignored, SHOWN_MAX));
 	for (size_t i = before; i < a->changes.n; i++)
 		gp_tell(a->ctx, &(struct gp_event){ .kind = GP_EVENT_CHANGE, .mark = a->changes.v[i].mark, .text = a->changes.v[i].what });
 }

@@ -1,36 +1,24 @@
-/* What a site that was set up by hand is. Each fact has one place where it is read, and what cannot be read is asked for by its option. */
+/* What follows from what a site that was set up by hand has: the keys of its file. What cannot be known is asked for by its option. */
+#include "ops/adopt_facts.h"
+
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/arena.h"
-#include "base/caddyfile.h"
 #include "base/error.h"
 #include "base/secret.h"
 #include "ops/adopt.h"
-#include "ops/releases.h"
 #include "ops/redisdb.h"
 #include "plan/types.h"
 #include "sys/ctx.h"
-#include "sys/fs.h"
-#include "sys/unit.h"
 
-enum { FACTS_MAX = 32, FILE_MAX = 1 << 20, DRAIN_LEAST_S = 60, PROBE_TIMEOUT_MS = 5000 };
+enum { DRAIN_LEAST_S = 60 };
 
-struct facts {
-	struct gp_adopt *a;
-	struct gp_dotenv env;
-	struct gp_unit_service gunicorn, celery;
-	struct gp_caddyfile_site caddy;
-	struct gp_pair room[FACTS_MAX];
-};
-
-static int not_along_runbook(struct gp_error *err, const char *what, const char *hint)
+const char *gp_adopt_env(const struct gp_adopt_facts *f, const char *key)
 {
-	gp_fail(err, GP_E_REFUSED, "%s", what);
-	return gp_hint(err, "%s", hint);
-}
+	const char *value = gp_dotenv_get(&f->env, key);
 
-#define CANNOT(hint, ...) not_along_runbook(err, gp_sprintf(a->ctx->arena, __VA_ARGS__), hint)
+	return value && *value ? value : NULL;
+}
 
 /* ---- words of a command line ------------------------------------------------------------------------------------------ */
 
@@ -70,11 +58,11 @@ static const char *wsgi_of(const struct gp_strv *argv)
 
 /* ---- facts that become keys of the site's file ------------------------------------------------------------------------ */
 
-static void fact(struct facts *f, const char *key, const char *value)
+static void fact(struct gp_adopt_facts *f, const char *key, const char *value)
 {
 	struct gp_pairs *more = &f->a->init.more;
 
-	if (value && more->n < FACTS_MAX)
+	if (value && more->n < GP_ADOPT_FACTS_MAX)
 		more->v[more->n++] = (struct gp_pair){ key, value };
 }
 
@@ -88,7 +76,7 @@ static const char *quoted(struct gp_arena *arena, const char *text)
 	return gp_sprintf(arena, "%s'", out);
 }
 
-static void number_fact(struct facts *f, const char *key, const char *text, int64_t lo, int64_t hi, int64_t plain)
+static void number_fact(struct gp_adopt_facts *f, const char *key, const char *text, int64_t lo, int64_t hi, int64_t plain)
 {
 	int64_t n;
 
@@ -100,40 +88,8 @@ static void number_fact(struct facts *f, const char *key, const char *text, int6
 		fact(f, key, gp_sprintf(f->a->ctx->arena, "%lld", (long long)n));
 }
 
-static const char *env(const struct facts *f, const char *key)
-{
-	const char *value = gp_dotenv_get(&f->env, key);
-
-	return value && *value ? value : NULL;
-}
-
-static int read_env(struct facts *f, struct gp_error *err)
-{
-	/* Without one of these provision would make another database, password or key than the site has. */
-	static const char *const needed[] = { "DJANGO_SETTINGS_MODULE", "DJANGO_SECRET_KEY", "DJANGO_DB_NAME", "DJANGO_DB_USER", "DJANGO_DB_PASSWORD" };
-	struct gp_adopt *a = f->a;
-	const struct { const char *key, *path; } roots[] = { { "DJANGO_STATIC_ROOT", a->paths.statics }, { "DJANGO_MEDIA_ROOT", a->paths.media } };
-	int there;
-
-	GP_TRY(there = gp_dotenv_read(a->ctx, a->paths.env, &f->env, err));
-	if (!there)
-		return CANNOT("the site's settings belong there, as in the runbook", "there is no %s", a->paths.env);
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		if (!env(f, needed[i]))
-			return CANNOT("write it there with the value that the site runs with", "%s has no %s", a->paths.env, needed[i]);
-	for (size_t i = 0; i < 2; i++) {
-		const char *is = env(f, roots[i].key);
-		size_t len = strlen(roots[i].path);
-
-		if (is && (strncmp(is, roots[i].path, len) != 0 || (is[len] && !gp_streq(is + len, "/"))))
-			return CANNOT("move the files there and change the key first", "%s is %.200s in %s, and goldpath has %s", roots[i].key, is, a->paths.env,
-				roots[i].path);
-	}
-	return 0;
-}
-
 /* What the unit itself sets, besides what every gunicorn of goldpath's gets. */
-static int environment_fact(struct facts *f, struct gp_error *err)
+static int environment_fact(struct gp_adopt_facts *f, struct gp_error *err)
 {
 	static const char *const own[] = { "PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "PYTHONPATH" };
 	struct gp_adopt *a = f->a;
@@ -150,14 +106,14 @@ static int environment_fact(struct facts *f, struct gp_error *err)
 			continue;
 		/* The site's file may be read by everybody. */
 		if (gp_secret_key(key))
-			return CANNOT("write it to the site's .env", "%s sets %s, which looks like a secret", a->paths.gunicorn, key);
+			return GP_ADOPT_CANNOT("write it to the site's .env", "%s sets %s, which looks like a secret", a->paths.gunicorn, key);
 		list = gp_sprintf(a->ctx->arena, "%s%s%s: %s", list, *list ? ", " : "", key, quoted(a->ctx->arena, equals + 1));
 	}
 	fact(f, "env", *list ? gp_sprintf(a->ctx->arena, "{%s}", list) : NULL);
 	return 0;
 }
 
-static int gunicorn_facts(struct facts *f, struct gp_error *err)
+static int gunicorn_facts(struct gp_adopt_facts *f, struct gp_error *err)
 {
 	struct gp_adopt *a = f->a;
 	const struct gp_strv *argv = &f->gunicorn.argv;
@@ -183,7 +139,7 @@ static int gunicorn_facts(struct facts *f, struct gp_error *err)
 	return environment_fact(f, err);
 }
 
-static void celery_facts(struct facts *f)
+static void celery_facts(struct gp_adopt_facts *f)
 {
 	const struct gp_strv *argv = &f->celery.argv;
 	const char *app = option(argv, "--app", 'A');
@@ -202,7 +158,7 @@ static void celery_facts(struct facts *f)
 		gp_tell_warn(f->a->ctx, "the queues that Celery's worker is told are not kept: it will take the default one");
 }
 
-static void database_facts(struct facts *f)
+static void database_facts(struct gp_adopt_facts *f)
 {
 	static const struct { const char *key, *env, *plain; } rows[] = {
 		{ "database.name", "DJANGO_DB_NAME", NULL }, { "database.user", "DJANGO_DB_USER", NULL },
@@ -211,31 +167,16 @@ static void database_facts(struct facts *f)
 	const char *underscored = gp_site_underscored(f->a->ctx->arena, f->a->init.slug);
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const char *value = env(f, rows[i].env);
+		const char *value = gp_adopt_env(f, rows[i].env);
 
 		if (value && !gp_streq(value, rows[i].plain ? rows[i].plain : underscored))
 			fact(f, rows[i].key, rows[i].plain ? value : quoted(f->a->ctx->arena, value));
 	}
-	if (env(f, "DATABASE_URL"))
+	if (gp_adopt_env(f, "DATABASE_URL"))
 		fact(f, "database.url", "true");
 }
 
 /* ---- Caddy -------------------------------------------------------------------------------------------------------------- */
-
-static int read_caddy(struct facts *f, struct gp_error *err)
-{
-	struct gp_adopt *a = f->a;
-	const char *text;
-	int there;
-
-	GP_TRY(there = gp_fs_read(a->ctx->arena, a->paths.caddy_file, FILE_MAX, &text, NULL, err));
-	if (!there)
-		return CANNOT("move the site's block there, and have Caddy's Caddyfile import it", "there is no %s", a->paths.caddy_file);
-	gp_caddyfile_site(a->ctx->arena, text, &f->caddy);
-	if (f->caddy.more)
-		return CANNOT("merge them: goldpath's file has one", "%s has %zu further blocks that serve something", a->paths.caddy_file, f->caddy.more);
-	return 0;
-}
 
 static const char *names_but(struct gp_arena *arena, const struct gp_strv *names, const char *but)
 {
@@ -247,7 +188,7 @@ static const char *names_but(struct gp_arena *arena, const struct gp_strv *names
 	return list.n ? gp_sprintf(arena, "[%s]", gp_strv_join(arena, &list, ", ")) : NULL;
 }
 
-static void caddy_facts(struct facts *f)
+static void caddy_facts(struct gp_adopt_facts *f)
 {
 	struct gp_adopt *a = f->a;
 	const char *served = names_but(a->ctx->arena, &f->caddy.names, a->init.domain);
@@ -280,29 +221,29 @@ static const char *project_of(struct gp_arena *arena, const char *settings, cons
 	return end ? gp_strndup(arena, from, (size_t)(end - from)) : NULL;
 }
 
-static int init_facts(struct facts *f, struct gp_error *err)
+static int init_facts(struct gp_adopt_facts *f, struct gp_error *err)
 {
 	struct gp_adopt *a = f->a;
-	const char *settings = env(f, "DJANGO_SETTINGS_MODULE");
+	const char *settings = gp_adopt_env(f, "DJANGO_SETTINGS_MODULE");
 
 	if (!a->init.domain)
-		a->init.domain = env(f, "SITE_DOMAIN") ? env(f, "SITE_DOMAIN") : env(f, "DEPLOY_DOMAIN");
+		a->init.domain = gp_adopt_env(f, "SITE_DOMAIN") ? gp_adopt_env(f, "SITE_DOMAIN") : gp_adopt_env(f, "DEPLOY_DOMAIN");
 	if (!a->init.domain && f->caddy.names.n)
 		a->init.domain = f->caddy.names.v[0];
 	if (!a->init.domain)
-		return CANNOT("say it: --domain DOMAIN", "neither %s nor %s says the site's domain", a->paths.env, a->paths.caddy_file);
+		return GP_ADOPT_CANNOT("say it: --domain DOMAIN", "neither %s nor %s says the site's domain", a->paths.env, a->paths.caddy_file);
 	if (!a->init.project)
 		a->init.project = project_of(a->ctx->arena, settings, wsgi_of(&f->gunicorn.argv));
 	if (!a->init.project)
-		return CANNOT("say it: --project MODULE", "the project's package does not follow from '%.200s'", settings);
+		return GP_ADOPT_CANNOT("say it: --project MODULE", "the project's package does not follow from '%.200s'", settings);
 	if (!gp_streq(settings, gp_sprintf(a->ctx->arena, "%s.settings.production", a->init.project)))
 		fact(f, "settings", quoted(a->ctx->arena, settings));
 	if (!a->init.repo)
 		a->init.repo = a->work.origin;
 	if (!a->init.repo)
-		return CANNOT("say it: --repo URL", "%s has no remote called origin", a->paths.app);
+		return GP_ADOPT_CANNOT("say it: --repo URL", "%s has no remote called origin", a->paths.app);
 	if (!gp_name_ok(GP_NAME_repo, a->init.repo))
-		return CANNOT("give one without a password: --repo URL", "%s comes from an address that goldpath does not take", a->paths.app);
+		return GP_ADOPT_CANNOT("give one without a password: --repo URL", "%s comes from an address that goldpath does not take", a->paths.app);
 	if (!a->init.ref)
 		a->init.ref = a->work.ref;
 	return 0;
@@ -332,7 +273,7 @@ static bool redis_number(const char *url, int *ret)
 	return false;
 }
 
-static void redis_facts(struct facts *f)
+void gp_adopt_redis_facts(struct gp_adopt_facts *f)
 {
 	static const struct { const char *key, *suffix; } rows[] = {
 		{ "REDIS_URL", "" }, { "CELERY_BROKER_URL", ":celery" }, { "CELERY_RESULT_BACKEND", ":results" },
@@ -343,7 +284,7 @@ static void redis_facts(struct facts *f)
 		bool known = false;
 		int number;
 
-		if (!redis_number(env(f, rows[i].key), &number))
+		if (!redis_number(gp_adopt_env(f, rows[i].key), &number))
 			continue;
 		/* Results lie with the queue, as a rule. */
 		for (size_t k = 1; k < a->redis_n && i == 2; k++)
@@ -354,17 +295,17 @@ static void redis_facts(struct facts *f)
 }
 
 /* A site without the health JSON is proven by what it has. */
-static void health_facts(struct facts *f, const struct gp_site *site)
+void gp_adopt_health_facts(struct gp_adopt_facts *f, const struct gp_site *site)
 {
 	struct gp_adopt *a = f->a;
 	struct gp_site plain = *site;
-	struct gp_health health = gp_health_ask(a->ctx, &plain, plain.domain, a->paths.socket, PROBE_TIMEOUT_MS);
+	struct gp_health health = gp_health_ask(a->ctx, &plain, plain.domain, a->paths.socket, GP_HEALTH_TIMEOUT_MS);
 
 	if (health.status >= GP_HEALTH_DEGRADED || health.status == GP_HEALTH_NO_ANSWER || health.status == GP_HEALTH_UNHEALTHY)
 		return;
 	plain.health.contract = GP_HEALTH_HTTP;
 	for (int i = 0; i < 2; i++) {
-		health = gp_health_ask(a->ctx, &plain, plain.domain, a->paths.socket, PROBE_TIMEOUT_MS);
+		health = gp_health_ask(a->ctx, &plain, plain.domain, a->paths.socket, GP_HEALTH_TIMEOUT_MS);
 		if (health.status == GP_HEALTH_OK) {
 			fact(f, "health.contract", "http");
 			fact(f, "health.path", i ? "/" : NULL);
@@ -376,114 +317,17 @@ static void health_facts(struct facts *f, const struct gp_site *site)
 
 /* ---- all together ------------------------------------------------------------------------------------------------------- */
 
-static int find_units(struct facts *f, struct gp_error *err)
-{
-	struct gp_adopt *a = f->a;
-	struct gp_unit_state state;
-	struct stat st;
-	struct gp_bus *bus;
-
-	GP_TRY(gp_ctx_bus(a->ctx, &bus, err));
-	GP_TRY(gp_unit_state(bus, a->ctx->arena, a->paths.gunicorn, &state, err));
-	if (!gp_streq(state.active, "active"))
-		return CANNOT("start it first: what does not run cannot be taken over without a gap", "%s is %s", a->paths.gunicorn,
-			gp_streq(state.load, "loaded") ? state.active : state.load);
-	GP_TRY(gp_unit_service(bus, a->ctx->arena, a->paths.gunicorn, &f->gunicorn, err));
-	if (gp_fs_exists(gp_sprintf(a->ctx->arena, "/etc/systemd/system/%s", a->paths.gunicorn_socket)))
-		return CANNOT("have gunicorn bind the socket itself, as in the runbook's first way, then adopt",
-			"%s: a socket that systemd holds is not taken over", a->paths.gunicorn_socket);
-	if (gp_fs_lstat(a->paths.socket, &st, NULL) != 1 || !S_ISSOCK(st.st_mode))
-		return CANNOT("have gunicorn bind it, and Caddy ask it there, as in the runbook", "gunicorn does not listen at %s", a->paths.socket);
-	GP_TRY(gp_unit_state(bus, a->ctx->arena, a->paths.celery, &state, err));
-	GP_TRY(gp_unit_service(bus, a->ctx->arena, a->paths.celery, &f->celery, err));
-	a->init.celery = a->init.celery || gp_streq(state.active, "active") || gp_streq(state.file, "enabled");
-	return 0;
-}
-
-static int find_facts(struct facts *f, struct gp_error *err)
+int gp_adopt_facts(struct gp_adopt_facts *f, struct gp_error *err)
 {
 	struct gp_adopt *a = f->a;
 
-	GP_TRY(read_env(f, err));
-	GP_TRY(find_units(f, err));
-	GP_TRY(read_caddy(f, err));
 	GP_TRY(init_facts(f, err));
 	GP_TRY(gunicorn_facts(f, err));
 	celery_facts(f);
 	database_facts(f);
 	caddy_facts(f);
-	redis_facts(f);
+	gp_adopt_redis_facts(f);
 	if (!gp_streq(a->account.name, a->host.deploy_user))
 		fact(f, "deploy_user", a->account.name);
-	return 0;
-}
-
-/* Its own file, where there is one, says what it is: only Redis' numbers stand nowhere else. */
-static int find_site(struct gp_adopt *a, struct gp_error *err)
-{
-	struct facts *f = memcpy(gp_alloc(a->ctx->arena, sizeof(*f)), &(struct facts){ .a = a }, sizeof(*f));
-
-	if (gp_fs_exists(gp_sprintf(a->ctx->arena, "%s/sites/%s.yaml", a->ctx->etc_dir, a->init.slug))) {
-		GP_TRY(gp_site_load(a->ctx->arena, a->ctx->etc_dir, a->init.slug, &a->site, err));
-		GP_TRY(read_env(f, err));
-		redis_facts(f);
-		return 0;
-	}
-	a->init.more = (struct gp_pairs){ .v = f->room };
-	GP_TRY(find_facts(f, err));
-	GP_TRY(gp_init_site(a->ctx, &a->init, &a->text, &a->site, err));
-	health_facts(f, &a->site);
-	return gp_init_site(a->ctx, &a->init, &a->text, &a->site, err);
-}
-
-static int find_owner(struct gp_adopt *a, struct gp_error *err)
-{
-	struct stat st;
-	int there;
-
-	GP_TRY(there = gp_fs_lstat(a->paths.root, &st, err));
-	if (!there || !S_ISDIR(st.st_mode))
-		return CANNOT("adopt takes over what was set up along the runbook; `goldpath init` begins a new site", "there is no site in %s", a->paths.root);
-	if (st.st_uid == 0)
-		return CANNOT("chown it to the deploy user, with all that is in it", "%s belongs to root, not to a deploy user", a->paths.root);
-	return gp_account_get(a->ctx->arena, gp_account_name(a->ctx->arena, st.st_uid), &a->account, err);
-}
-
-static int find_checkout(struct gp_adopt *a, struct gp_error *err)
-{
-	const struct gp_git git = { .arena = a->ctx->arena, .as = &a->account, .dir = a->paths.app };
-	struct stat app, top;
-	int there;
-
-	GP_TRY(there = gp_fs_lstat(a->paths.app, &app, err));
-	if (!there || !S_ISDIR(app.st_mode) || gp_fs_lstat(gp_sprintf(a->ctx->arena, "%s/.git", a->paths.app), &top, NULL) != 1)
-		return CANNOT("adopt takes over a git checkout, which is where the release comes from", "%s is no git checkout", a->paths.app);
-	if (app.st_uid != a->account.uid || top.st_uid != a->account.uid)
-		return CANNOT("chown -R it to the owner of the site's folder", "%s does not belong to %s", a->paths.app, a->account.name);
-	return gp_git_look(&git, &a->work, err);
-}
-
-int gp_adopt_look(struct gp_adopt *a, struct gp_error *err)
-{
-	const char *live = gp_releases_live(a->ctx, &a->paths), *host = gp_sprintf(a->ctx->arena, "%s/host.yaml", a->ctx->etc_dir);
-	bool begun = gp_fs_exists(a->paths.adopting);
-
-	if (gp_site_reserved(a->init.slug))
-		return gp_fail(err, GP_E_REFUSED, "'%s' is a name that goldpath uses itself, and no site's", a->init.slug);
-	a->done = live && !begun;
-	if (a->done)
-		return gp_site_load(a->ctx->arena, a->ctx->etc_dir, a->init.slug, &a->site, err);
-	a->committed = live;
-	if (gp_fs_exists(host))
-		GP_TRY(gp_host_load(a->ctx->arena, a->ctx->etc_dir, &a->host, err));
-	else
-		GP_TRY(gp_host_default(a->ctx->arena, &a->host, err));
-	GP_TRY(find_owner(a, err));
-	if (!a->committed)
-		GP_TRY(find_checkout(a, err));
-	GP_TRY(find_site(a, err));
-	if (!gp_streq(gp_deploy_user(&a->host, &a->site), a->account.name))
-		return CANNOT("set deploy_user in the site's file", "%s belongs to %s, and the deploy user is %s", a->paths.root, a->account.name,
-			gp_deploy_user(&a->host, &a->site));
 	return 0;
 }

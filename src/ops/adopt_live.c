@@ -25,9 +25,6 @@ enum { STEPS_MAX = 40, FILE_MAX = 1 << 20 };
 
 static const char ours[] = "# Written by goldpath";
 
-/* One adoption in a process. */
-static const struct gp_adopt *current;
-
 static const char *kept_socket(struct gp_deploy *d)
 {
 	return gp_sprintf(d->ctx->arena, "%s/before-goldpath.sock", d->paths.run);
@@ -172,7 +169,7 @@ static int adopt_switch(struct gp_deploy *d, struct gp_error *err)
 	GP_TRY(take_folder(d, err));
 	GP_TRY(gp_statics_publish(d, d->release, err));
 	/* Before visitors move: from now on Caddy keeps no connection to the old gunicorn open between two requests. */
-	GP_TRY(gp_adopt_provision(d->ctx, current, GP_ADOPT_CADDY, true, &changes, err));
+	GP_TRY(gp_adopt_provision(d->ctx, d->adopt, GP_ADOPT_CADDY, true, &changes, err));
 	return gp_fs_relink_over_socket(d->paths.socket, next.route, err);
 }
 
@@ -183,7 +180,7 @@ static int adopt_commit(struct gp_deploy *d, struct gp_error *err)
 	struct gp_changes changes;
 
 	GP_TRY(gp_slot_assign(d, &stable, d->release, err));
-	return gp_adopt_provision(d->ctx, current, GP_ADOPT_REST, true, &changes, err);
+	return gp_adopt_provision(d->ctx, d->adopt, GP_ADOPT_REST, true, &changes, err);
 }
 
 static int adopt_drain(struct gp_deploy *d, struct gp_error *err)
@@ -261,7 +258,7 @@ static struct gp_step instead(const struct gp_step *step)
 	return is;
 }
 
-int gp_adopt_walk(struct gp_deploy *d, const struct gp_adopt *a, const char *from, struct gp_lock *lock, struct gp_error *err)
+int gp_adopt_walk(struct gp_deploy *d, const char *from, struct gp_lock *lock, struct gp_error *err)
 {
 	struct gp_step rows[STEPS_MAX];
 	struct gp_steps steps = { .what = "adopt", .v = rows };
@@ -270,7 +267,6 @@ int gp_adopt_walk(struct gp_deploy *d, const struct gp_adopt *a, const char *fro
 		rows[steps.n++] = instead(&gp_deploy_steps.v[i]);
 	for (size_t i = 0; i < sizeof(last) / sizeof(last[0]) && steps.n < STEPS_MAX; i++)
 		rows[steps.n++] = last[i];
-	current = a;
 	return gp_steps_walk(d, &steps, from, lock, err);
 }
 

@@ -88,14 +88,25 @@ int gp_deploy_load(struct gp_ctx *ctx, const struct gp_deploy_request *request, 
 	return 0;
 }
 
+int gp_release_commit(struct gp_deploy *d, const char *release, const char **ret, struct gp_error *err)
+{
+	struct gp_dotenv env = { 0 };
+	GP_AUTO_IDENTITY was = { 0 };
+
+	/* The folder is the deploy user's: nothing by another name is opened there. */
+	GP_TRY(gp_account_assume(&d->account, &was, err));
+	GP_TRY(gp_dotenv_read(d->ctx, gp_sprintf(d->ctx->arena, "%s/%s/.goldpath/release.env", d->paths.releases, release), &env, err));
+	*ret = gp_dotenv_get(&env, "GIT_SHA");
+	return 0;
+}
+
 int gp_deploy_at(struct gp_deploy *d, const char *release, struct gp_error *err)
 {
-	const char *folder = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, release), *venv;
+	const char *folder = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, release), *venv, *sha;
 	GP_AUTO_IDENTITY was = { 0 };
-	struct gp_dotenv env = { 0 };
 
+	GP_TRY(gp_release_commit(d, release, &sha, err));
 	GP_TRY(gp_account_assume(&d->account, &was, err));
-	GP_TRY(gp_dotenv_read(d->ctx, gp_sprintf(d->ctx->arena, "%s/.goldpath/release.env", folder), &env, err));
 	venv = gp_fs_readlink(d->ctx->arena, gp_sprintf(d->ctx->arena, "%s/.goldpath/venv", folder));
 	gp_account_resume(&was);
 	if (!venv || !gp_fs_exists(gp_sprintf(d->ctx->arena, "%s/.goldpath/venv/bin/python", folder)))
@@ -104,7 +115,7 @@ int gp_deploy_at(struct gp_deploy *d, const char *release, struct gp_error *err)
 	d->release_dir = folder;
 	d->source_dir = gp_streq(d->site.subdir, ".") ? folder : gp_sprintf(d->ctx->arena, "%s/%s", folder, d->site.subdir);
 	d->venv_dir = gp_sprintf(d->ctx->arena, "%s/%s", d->paths.venvs, strrchr(venv, '/') ? strrchr(venv, '/') + 1 : venv);
-	d->sha = gp_dotenv_get(&env, "GIT_SHA");
+	d->sha = sha;
 	return 0;
 }
 
@@ -140,6 +151,14 @@ static int refuse_unfinished(struct gp_deploy *d, struct gp_error *err)
 	return gp_hint(err, "`goldpath deploy %s --resume` finishes it or takes it back", d->site.slug);
 }
 
+static int plan(struct gp_deploy *d, struct gp_lock *lock, struct gp_error *err)
+{
+	GP_TRY(refuse_unfinished(d, err));
+	d->previous = gp_deploy_serving(d);
+	GP_TRY(gp_journal_begin(d->ctx, &d->paths, &(struct gp_unfinished){ .what = "deploy", .ref = d->ref, .previous = d->previous }, err));
+	return gp_steps_walk(d, &gp_deploy_plan_steps, NULL, lock, err);
+}
+
 int gp_deploy_plan(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *d, struct gp_error *err)
 {
 	GP_AUTO_LOCK lock = { .fd = -1 };
@@ -148,10 +167,7 @@ int gp_deploy_plan(struct gp_ctx *ctx, const struct gp_deploy_request *request, 
 	GP_TRY(gp_deploy_load(ctx, request, d, err));
 	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
 	GP_TRY(gp_confined_begin(d, err));
-	GP_TRY(refuse_unfinished(d, err));
-	d->previous = gp_deploy_serving(d);
-	GP_TRY(gp_journal_begin(ctx, &d->paths, &(struct gp_unfinished){ .what = "deploy", .ref = d->ref, .previous = d->previous }, err));
-	result = gp_steps_walk(d, &gp_deploy_plan_steps, NULL, &lock, err);
+	result = plan(d, &lock, err);
 	gp_confined_end(d);
 	return result;
 }
@@ -176,20 +192,24 @@ int gp_deploy_resume(struct gp_ctx *ctx, const struct gp_deploy_request *request
 	return gp_state(err, "%s", *ret_words);
 }
 
-int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err)
+static int run(struct gp_deploy *d, struct gp_lock *lock, struct gp_error *err)
+{
+	GP_TRY(gp_deploy_recover(d, lock, err));
+	d->previous = gp_deploy_serving(d);
+	GP_TRY(gp_journal_begin(d->ctx, &d->paths, &(struct gp_unfinished){ .what = "deploy", .ref = d->ref, .previous = d->previous,
+		.no_restart = d->request->no_restart }, err));
+	return gp_steps_walk(d, &gp_deploy_steps, NULL, lock, err);
+}
+
+int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *d, struct gp_error *err)
 {
 	GP_AUTO_LOCK lock = { .fd = -1 };
-	struct gp_deploy *d = ret;
 	int result;
 
 	GP_TRY(gp_deploy_load(ctx, request, d, err));
 	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
 	GP_TRY(gp_confined_begin(d, err));
-	GP_TRY(gp_deploy_recover(d, &lock, err));
-	d->previous = gp_deploy_serving(d);
-	GP_TRY(gp_journal_begin(ctx, &d->paths, &(struct gp_unfinished){ .what = "deploy", .ref = d->ref, .previous = d->previous,
-		.no_restart = request->no_restart }, err));
-	result = gp_steps_walk(d, &gp_deploy_steps, NULL, &lock, err);
+	result = run(d, &lock, err);
 	gp_confined_end(d);
 	return result;
 }

@@ -16,6 +16,7 @@
 #include "ops/steps.h"
 #include "sys/account.h"
 
+struct gp_adopt;
 struct gp_ctx;
 struct gp_django;
 struct gp_error;
@@ -44,8 +45,8 @@ struct gp_deploy {
 	const char *release_dir;
 	const char *source_dir;     /* release_dir, or the subdir in it where manage.py is */
 	const char *previous;       /* the release that was live before, or NULL */
-	struct gp_rollback *rollback; /* NULL: this is a deploy */
-	bool by_hand;               /* what serves until `commit` was set up by hand (ops/adopt.h) */
+	struct gp_rollback *rollback; /* NULL: it is none */
+	const struct gp_adopt *adopt; /* NULL: it is none; else what serves until `commit` was set up by hand */
 	const char *venv_dir;
 	const char *python_version;
 	const struct gp_django *django; /* what `prepare` found out */
@@ -65,6 +66,8 @@ int gp_deploy_resume(struct gp_ctx *ctx, const struct gp_deploy_request *request
 
 /* Load the files, find the accounts. Nothing is locked or changed. */
 int gp_deploy_load(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err);
+/* The commit that a release was made of, as its folder says; NULL where it does not. */
+int gp_release_commit(struct gp_deploy *d, const char *release, const char **ret, struct gp_error *err);
 /* Be about a release that is there: its folders, its commit, its virtual environment. */
 int gp_deploy_at(struct gp_deploy *d, const char *release, struct gp_error *err);
 /* Is `.env` as a deploy needs it? */

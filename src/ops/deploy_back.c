@@ -18,8 +18,6 @@
 #include "sys/ctx.h"
 #include "sys/fs.h"
 
-enum { PROBE_TIMEOUT_MS = 5000 };
-
 static bool on_disk(struct gp_deploy *d, const char *release)
 {
 	return release && *release && !strchr(release, '/') && gp_fs_exists(gp_sprintf(d->ctx->arena, "%s/%s", d->paths.releases, release));
@@ -28,8 +26,8 @@ static bool on_disk(struct gp_deploy *d, const char *release)
 /* After `deploy --no-restart` the two differ: then what runs is what a visitor sees, and the way back. */
 const char *gp_deploy_serving(struct gp_deploy *d)
 {
-	const struct gp_slot stable = gp_slot_stable(&d->paths), next = gp_slot_next(&d->paths);
-	const char *running = gp_slot_runs(d, gp_slot_is_routed(d, &next) ? &next : &stable);
+	const struct gp_slot routed = gp_slot_routed(d);
+	const char *running = gp_slot_runs(d, &routed);
 
 	return on_disk(d, running) ? running : gp_releases_live(d->ctx, &d->paths);
 }
@@ -39,12 +37,12 @@ bool gp_deploy_serves(struct gp_deploy *d, const char **ret_words)
 	const char *serving = gp_deploy_serving(d);
 	struct gp_health health;
 
-	if (!serving && d->by_hand)
+	if (!serving && d->adopt)
 		serving = "what was set up by hand";
 	*ret_words = gp_sprintf(d->ctx->arena, "no release of %s is live", d->site.slug);
 	if (!serving)
 		return false;
-	health = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, PROBE_TIMEOUT_MS);
+	health = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, GP_HEALTH_TIMEOUT_MS);
 	if (health.status >= GP_HEALTH_DEGRADED)
 		*ret_words = gp_sprintf(d->ctx->arena, "still serving %s", serving);
 	else if (health.status > GP_HEALTH_NO_ANSWER)
@@ -110,7 +108,7 @@ void gp_deploy_back(struct gp_deploy *d)
 {
 	struct gp_error why = { 0 };
 
-	if (d->by_hand)
+	if (d->adopt)
 		return gp_adopt_back(d);
 	if ((d->previous ? to_previous(d, &why) : to_nothing(d, &why)) < 0)
 		gp_tell_warn(d->ctx, "back to %s: %s", d->previous ? d->previous : "no release", why.msg);

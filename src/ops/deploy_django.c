@@ -13,12 +13,10 @@ enum { NAMED = 5, WARNED = 8 };
 static const char *named(struct gp_arena *arena, const struct gp_migrations *list)
 {
 	struct gp_strv names = { 0 };
-	const char *text;
 
-	for (size_t i = 0; i < list->n && i < NAMED; i++)
+	for (size_t i = 0; i < list->n; i++)
 		gp_strv_add(arena, &names, list->v[i].name);
-	text = gp_strv_join(arena, &names, ", ");
-	return list->n > NAMED ? gp_sprintf(arena, "%s and %zu more", text, list->n - NAMED) : text;
+	return gp_strv_brief(arena, &names, NAMED);
 }
 
 /* Between `migrate` and `switch` the release that runs meets the new database, and so does one that is gone back to without its data. */
@@ -61,7 +59,7 @@ int gp_deploy_prepare(struct gp_deploy *d, struct gp_error *err)
 	GP_TRY(gp_django_prepare(d, d->previous != NULL, django, err));
 	d->django = django;
 	tell(d, django);
-	return gp_release_record_update(d, err);
+	return gp_release_record_note(d, err);
 }
 
 int gp_deploy_look(struct gp_deploy *d, struct gp_error *err)
@@ -106,7 +104,7 @@ int gp_deploy_backup(struct gp_deploy *d, struct gp_error *err)
 	GP_TRY(gp_backup_run(d, d->rollback ? GP_BACKUP_ROLLBACK : GP_BACKUP_DEPLOY, &backup, err));
 	d->backup = backup.path;
 	/* Before a migration touches anything it stands written which dump is from before it. */
-	return gp_release_record_update(d, err);
+	return gp_release_record_note(d, err);
 }
 
 static size_t now_applied(const struct gp_django *before, const struct gp_strv *applied)
@@ -140,7 +138,7 @@ int gp_deploy_migrate(struct gp_deploy *d, struct gp_error *err)
 
 		n = now_applied(d->django, &after->applied);
 		d->applied_after = &after->applied;
-		if (gp_release_record_update(d, &why) < 0)
+		if (gp_release_record_note(d, &why) < 0)
 			gp_tell_warn(d->ctx, "%s", why.msg);
 	}
 	if (result == 0)

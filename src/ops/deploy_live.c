@@ -19,8 +19,6 @@
 #include "sys/unit.h"
 
 enum {
-	PROBE_TIMEOUT_MS = 5000,
-	PROBE_LEAST_MS = 1000,
 	PROBE_EVERY_MS = 100,
 	SMOKE_WAIT_MS = 15000,
 	SMOKE_FIRST_WAIT_MS = 60000, /* a first certificate from a public CA takes seconds */
@@ -43,7 +41,9 @@ int gp_deploy_healthy(struct gp_deploy *d, struct gp_error *err)
 {
 	const struct gp_slot next = gp_slot_next(&d->paths);
 
-	return gp_slot_wait(d, &next, d->release, &d->health, err);
+	GP_TRY(gp_slot_wait(d, &next, d->release, &d->health, err));
+	gp_slot_warm(d, &next);
+	return 0;
 }
 
 int gp_deploy_switch(struct gp_deploy *d, struct gp_error *err)
@@ -52,13 +52,6 @@ int gp_deploy_switch(struct gp_deploy *d, struct gp_error *err)
 
 	GP_TRY(gp_statics_publish(d, d->release, err));
 	return gp_slot_route(d, &next, err);
-}
-
-static int64_t probe_timeout(int64_t deadline)
-{
-	int64_t left = gp_left_ms(deadline);
-
-	return left > PROBE_TIMEOUT_MS ? PROBE_TIMEOUT_MS : left < PROBE_LEAST_MS ? PROBE_LEAST_MS : left;
 }
 
 static void ask_sitemap(struct gp_deploy *d)
@@ -85,11 +78,11 @@ static void ask_sitemap(struct gp_deploy *d)
 /* As a visitor: https, through Caddy, by name; and it is the new release that answers, where it says which one it is. */
 int gp_deploy_smoke(struct gp_deploy *d, struct gp_error *err)
 {
-	int64_t wait = d->previous || d->by_hand ? SMOKE_WAIT_MS : SMOKE_FIRST_WAIT_MS, begun = gp_mono_ms(), deadline = begun + wait;
+	int64_t wait = d->previous || d->adopt ? SMOKE_WAIT_MS : SMOKE_FIRST_WAIT_MS, begun = gp_mono_ms(), deadline = begun + wait;
 	struct gp_health health;
 
 	for (;;) {
-		health = gp_health_ask(d->ctx, &d->site, d->domain, NULL, probe_timeout(deadline));
+		health = gp_health_ask(d->ctx, &d->site, d->domain, NULL, gp_health_timeout(deadline));
 		if (gp_slot_well_enough(d, &health, gp_mono_ms() - begun) && (!*health.release || gp_streq(health.release, d->release)))
 			break;
 		if (health.status >= GP_HEALTH_DEGRADED)
@@ -148,7 +141,7 @@ int gp_deploy_celery(struct gp_deploy *d, struct gp_error *err)
 
 	GP_TRY(gp_deploy_celery_on(d, d->release, err));
 	for (;;) {
-		d->health = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, PROBE_TIMEOUT_MS);
+		d->health = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, GP_HEALTH_TIMEOUT_MS);
 		if (d->health.status != GP_HEALTH_DEGRADED || gp_left_ms(deadline) == 0)
 			return 0;
 		poll(NULL, 0, PROBE_EVERY_MS);
@@ -174,7 +167,9 @@ int gp_deploy_restart(struct gp_deploy *d, struct gp_error *err)
 
 	if (!gp_streq(gp_slot_runs(d, &stable), d->release))
 		GP_TRY(gp_slot_restart(d, stable.unit, err));
-	return gp_slot_wait(d, &stable, d->release, &health, err);
+	GP_TRY(gp_slot_wait(d, &stable, d->release, &health, err));
+	gp_slot_warm(d, &stable);
+	return 0;
 }
 
 int gp_deploy_return(struct gp_deploy *d, struct gp_error *err)

@@ -223,7 +223,7 @@ int gp_deploy_checkout(struct gp_deploy *d, struct gp_error *err)
 	if (mkdir(d->release_dir, 0755) < 0)
 		return gp_fail_errno(err, errno, "make folder %s", d->release_dir);
 	gp_account_resume(&was);
-	GP_TRY(gp_release_record_begin(d, err));
+	GP_TRY(gp_release_record_note(d, err));
 	GP_TRY(gp_git_checkout(&git, d->sha, d->release_dir, err));
 	d->source_dir = gp_streq(d->site.subdir, ".") ? d->release_dir : gp_sprintf(d->ctx->arena, "%s/%s", d->release_dir, d->site.subdir);
 	GP_TRY(gp_account_assume(&d->account, &was, err));

@@ -13,7 +13,10 @@
 /* Where Debian's and the official package of Caddy keep the root of `tls internal`. */
 static const char caddy_ca[] = "/var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt";
 
-enum { WHY_MAX = 1000 }; /* bytes of failing checks, more or less: a site decides how many there are */
+enum {
+	WHY_MAX = 1000, /* bytes of failing checks, more or less: a site decides how many there are */
+	LEAST_MS = 1000,
+};
 
 static void decref(json_t **json)
 {
@@ -150,6 +153,13 @@ const char *gp_site_url(struct gp_arena *arena, const struct gp_site *site, cons
 const char *gp_site_ca(const struct gp_site *site)
 {
 	return site->tls == GP_TLS_INTERNAL ? caddy_ca : NULL;
+}
+
+int64_t gp_health_timeout(int64_t deadline)
+{
+	int64_t left = gp_left_ms(deadline);
+
+	return left > GP_HEALTH_TIMEOUT_MS ? GP_HEALTH_TIMEOUT_MS : left < LEAST_MS ? LEAST_MS : left;
 }
 
 struct gp_health gp_health_ask(struct gp_ctx *ctx, const struct gp_site *site, const char *domain, const char *socket,

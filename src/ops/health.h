@@ -32,6 +32,11 @@ struct gp_health {
 struct gp_health gp_health_read(struct gp_arena *arena, const struct gp_site *site, int http, const char *location, const char *body,
 	size_t len);
 
+enum { GP_HEALTH_TIMEOUT_MS = 5000 }; /* for one answer */
+/* The same for one of many that are asked for until a deadline. A last one with hardly any time left would only say that it timed out, and hide
+ * the answer before it. */
+int64_t gp_health_timeout(int64_t deadline);
+
 /* Ask once. socket: the unix socket's path, or NULL for https (or http, by tls) through Caddy on this host, as `domain`. */
 struct gp_health gp_health_ask(struct gp_ctx *ctx, const struct gp_site *site, const char *domain, const char *socket,
 	int64_t timeout_ms);

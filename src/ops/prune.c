@@ -28,7 +28,7 @@ static bool is_needed(struct gp_deploy *d, const struct gp_release *r)
 {
 	const char *name = r->record.release;
 
-	return r->live || r->previous || is(name, d->previous) || is(name, d->release) || is(name, gp_releases_live(d->ctx, &d->paths));
+	return r->live || r->previous || is(name, d->previous) || is(name, d->release);
 }
 
 /* The newest first. One whose dump is still there, or that somebody went back from, stays beside those that count, but no more of them than

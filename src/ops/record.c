@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "ops/line.h"
 #include "ops/paths.h"
 #include "ops/steps.h"
 #include "sys/account.h"
@@ -23,28 +24,6 @@ static const char *journal_path(struct gp_ctx *ctx, const struct gp_paths *paths
 	return gp_sprintf(ctx->arena, "%s/journal", paths->state);
 }
 
-/* One object as one line, taking the object. Texts that are no UTF-8 cannot be in JSON: jansson refuses them, and they stay out. */
-static const char *line_of(struct gp_ctx *ctx, json_t *object)
-{
-	char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
-	const char *line;
-
-	if (!text)
-		abort();
-	line = gp_strdup(ctx->arena, text);
-	free(text);
-	json_decref(object);
-	return line;
-}
-
-static void put(json_t *object, const char *key, const char *text)
-{
-	json_t *value = text ? json_string(text) : NULL;
-
-	if (value)
-		json_object_set_new(object, key, value);
-}
-
 static json_t *new_line(struct gp_ctx *ctx)
 {
 	json_t *object = json_object();
@@ -52,7 +31,7 @@ static json_t *new_line(struct gp_ctx *ctx)
 	if (!object)
 		abort();
 	json_object_set_new(object, "v", json_integer(1));
-	put(object, "at", gp_rfc3339(ctx->arena, gp_now()));
+	gp_line_put(object, "at", gp_rfc3339(ctx->arena, gp_now()));
 	return object;
 }
 
@@ -61,15 +40,15 @@ int gp_journal_begin(struct gp_ctx *ctx, const struct gp_paths *paths, const str
 	json_t *object = new_line(ctx);
 	const char *line;
 
-	put(object, "what", what->what);
-	put(object, "ref", what->ref);
-	put(object, "release", what->release);
-	put(object, "previous", what->previous);
-	put(object, "how", what->how);
-	put(object, "command", ctx->command);
+	gp_line_put(object, "what", what->what);
+	gp_line_put(object, "ref", what->ref);
+	gp_line_put(object, "release", what->release);
+	gp_line_put(object, "previous", what->previous);
+	gp_line_put(object, "how", what->how);
+	gp_line_put(object, "command", ctx->command);
 	if (what->no_restart)
 		json_object_set_new(object, "no_restart", json_true());
-	line = gp_sprintf(ctx->arena, "%s\n", line_of(ctx, object));
+	line = gp_sprintf(ctx->arena, "%s\n", gp_line_of(ctx->arena, object));
 	return gp_fs_write(journal_path(ctx, paths), line, strlen(line), 0600, (uid_t)-1, (gid_t)-1, err);
 }
 
@@ -78,10 +57,10 @@ int gp_journal_note(struct gp_ctx *ctx, const struct gp_paths *paths, const char
 {
 	json_t *object = new_line(ctx);
 
-	put(object, "what", what);
-	put(object, "step", step);
-	put(object, "release", release);
-	return gp_fs_append(journal_path(ctx, paths), line_of(ctx, object), err);
+	gp_line_put(object, "what", what);
+	gp_line_put(object, "step", step);
+	gp_line_put(object, "release", release);
+	return gp_fs_append(journal_path(ctx, paths), gp_line_of(ctx->arena, object), err);
 }
 
 static void read_line(struct gp_ctx *ctx, const char *line, struct gp_unfinished *u)
@@ -135,16 +114,16 @@ int gp_history_add(struct gp_ctx *ctx, const struct gp_paths *paths, const struc
 	const char *sudo = getenv("SUDO_USER");
 	json_t *object = new_line(ctx);
 
-	put(object, "what", entry->what);
-	put(object, "file", entry->file);
-	put(object, "release", entry->release);
-	put(object, "ref", entry->ref);
-	put(object, "sha", entry->sha);
-	put(object, "result", entry->result);
-	put(object, "step", entry->step);
-	put(object, "health", entry->health);
-	put(object, "error", entry->error);
-	put(object, "by", sudo ? sudo : gp_account_name(ctx->arena, getuid()));
+	gp_line_put(object, "what", entry->what);
+	gp_line_put(object, "file", entry->file);
+	gp_line_put(object, "release", entry->release);
+	gp_line_put(object, "ref", entry->ref);
+	gp_line_put(object, "sha", entry->sha);
+	gp_line_put(object, "result", entry->result);
+	gp_line_put(object, "step", entry->step);
+	gp_line_put(object, "health", entry->health);
+	gp_line_put(object, "error", entry->error);
+	gp_line_put(object, "by", sudo ? sudo : gp_account_name(ctx->arena, getuid()));
 	json_object_set_new(object, "ms", json_integer(entry->ms));
-	return gp_fs_append(gp_sprintf(ctx->arena, "%s/history", paths->state), line_of(ctx, object), err);
+	return gp_fs_append(gp_sprintf(ctx->arena, "%s/history", paths->state), gp_line_of(ctx->arena, object), err);
 }

@@ -21,74 +21,73 @@ const char *gp_redisdb_path(struct gp_ctx *ctx)
 	return gp_sprintf(ctx->arena, "%s/redis-databases", ctx->state_dir);
 }
 
-static int parse_line(struct gp_ctx *ctx, const struct gp_strv *lines, size_t i, struct gp_strv *ret_words, int64_t *ret_number,
-	struct gp_error *err)
+/* All that is recorded, in the order of the file. */
+static int load(struct gp_ctx *ctx, struct gp_redisdb **ret, size_t *ret_n, struct gp_error *err)
 {
-	*ret_words = gp_words(ctx->arena, lines->v[i]);
-	if (ret_words->n != 2 || !gp_parse_int(ret_words->v[1], 0, GP_REDIS_DATABASES - 1, ret_number))
-		return gp_fail(err, GP_E_CONFIG, "%s, line %zu: not 'site number'", gp_redisdb_path(ctx), i + 1);
-	return 0;
-}
-
-int gp_redisdb_of(struct gp_ctx *ctx, const char *slug, struct gp_redisdb **ret, size_t *ret_n, struct gp_error *err)
-{
-	const char *text = "", *uses = gp_sprintf(ctx->arena, "%s:", slug);
+	const char *text = "";
 	struct gp_strv lines;
-	size_t n = 0;
 
 	if (gp_fs_read(ctx->arena, gp_redisdb_path(ctx), 1 << 20, &text, NULL, err) < 0)
 		return -1;
 	lines = gp_lines(ctx->arena, text);
 	*ret = gp_alloc_array(ctx->arena, lines.n + 1, sizeof(**ret));
 	for (size_t i = 0; i < lines.n; i++) {
-		struct gp_strv words;
+		struct gp_strv words = gp_words(ctx->arena, lines.v[i]);
 		int64_t number;
 
-		GP_TRY(parse_line(ctx, &lines, i, &words, &number, err));
-		if (gp_streq(words.v[0], slug) || gp_starts_with(words.v[0], uses))
-			(*ret)[n++] = (struct gp_redisdb){ .line = lines.v[i], .number = (int)number };
+		if (words.n != 2 || !gp_parse_int(words.v[1], 0, GP_REDIS_DATABASES - 1, &number))
+			return gp_fail(err, GP_E_CONFIG, "%s, line %zu: not 'site number'", gp_redisdb_path(ctx), i + 1);
+		(*ret)[i] = (struct gp_redisdb){ .line = lines.v[i], .use = words.v[0], .number = (int)number };
 	}
-	*ret_n = n;
+	*ret_n = lines.n;
+	return 0;
+}
+
+static bool is_of(const struct gp_redisdb *db, const char *slug)
+{
+	size_t len = strlen(slug);
+
+	return gp_starts_with(db->use, slug) && (!db->use[len] || db->use[len] == ':');
+}
+
+int gp_redisdb_of(struct gp_ctx *ctx, const char *slug, struct gp_redisdb **ret, size_t *ret_n, struct gp_error *err)
+{
+	struct gp_redisdb *all;
+	size_t n, of = 0;
+
+	GP_TRY(load(ctx, &all, &n, err));
+	for (size_t i = 0; i < n; i++)
+		if (is_of(&all[i], slug))
+			all[of++] = all[i];
+	*ret = all;
+	*ret_n = of;
 	return 0;
 }
 
 int gp_redisdb_is_shared(struct gp_ctx *ctx, const char *slug, int number, bool *ret, struct gp_error *err)
 {
-	const char *text = "", *uses = gp_sprintf(ctx->arena, "%s:", slug);
-	struct gp_strv lines;
+	struct gp_redisdb *all;
+	size_t n;
 
 	*ret = false;
-	if (gp_fs_read(ctx->arena, gp_redisdb_path(ctx), 1 << 20, &text, NULL, err) < 0)
-		return -1;
-	lines = gp_lines(ctx->arena, text);
-	for (size_t i = 0; i < lines.n; i++) {
-		struct gp_strv words;
-		int64_t is;
-
-		GP_TRY(parse_line(ctx, &lines, i, &words, &is, err));
-		*ret = *ret || (is == number && !gp_streq(words.v[0], slug) && !gp_starts_with(words.v[0], uses));
-	}
+	GP_TRY(load(ctx, &all, &n, err));
+	for (size_t i = 0; i < n; i++)
+		*ret = *ret || (all[i].number == number && !is_of(&all[i], slug));
 	return 0;
 }
 
 /* *ret: the number recorded for use, -1 for none; used: which numbers are given away. */
 static int read_record(struct gp_ctx *ctx, const char *use, bool used[static GP_REDIS_DATABASES], int *ret, struct gp_error *err)
 {
-	const char *text = "";
-	struct gp_strv lines;
+	struct gp_redisdb *all;
+	size_t n;
 
 	*ret = -1;
-	if (gp_fs_read(ctx->arena, gp_redisdb_path(ctx), 1 << 20, &text, NULL, err) < 0)
-		return -1;
-	lines = gp_lines(ctx->arena, text);
-	for (size_t i = 0; i < lines.n; i++) {
-		struct gp_strv words;
-		int64_t number;
-
-		GP_TRY(parse_line(ctx, &lines, i, &words, &number, err));
-		if (gp_streq(words.v[0], use))
-			*ret = (int)number;
-		used[number] = true;
+	GP_TRY(load(ctx, &all, &n, err));
+	for (size_t i = 0; i < n; i++) {
+		if (gp_streq(all[i].use, use))
+			*ret = all[i].number;
+		used[all[i].number] = true;
 	}
 	return 0;
 }

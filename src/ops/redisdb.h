@@ -21,11 +21,12 @@ int gp_redisdb_keep(struct gp_ctx *ctx, struct gp_plan *plan, const char *use, i
 /* How many databases the server must have for all that is recorded, and for the sites that have a file and no record yet. */
 int gp_redisdb_needed(struct gp_ctx *ctx, int *ret, struct gp_error *err);
 
-/* What is recorded for a site: its slug, and whatever begins with the slug and a colon. */
 struct gp_redisdb {
 	const char *line; /* as it stands in the record */
+	const char *use;
 	int number;
 };
+/* What is recorded for a site: its slug, and whatever begins with the slug and a colon. */
 int gp_redisdb_of(struct gp_ctx *ctx, const char *slug, struct gp_redisdb **ret, size_t *ret_n, struct gp_error *err);
 /* Is the number recorded for another site too? Only those that were set up by hand share one. */
 int gp_redisdb_is_shared(struct gp_ctx *ctx, const char *slug, int number, bool *ret, struct gp_error *err);

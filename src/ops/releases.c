@@ -14,6 +14,7 @@
 #include "base/parse.h"
 #include "ops/deploy.h"
 #include "ops/django.h"
+#include "ops/line.h"
 #include "ops/slot.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
@@ -39,13 +40,10 @@ static const char *record_path(struct gp_ctx *ctx, const struct gp_paths *paths,
 	return gp_sprintf(ctx->arena, "%s/%s%s", folder_of(ctx, paths), release, suffix);
 }
 
-/* A text that is no UTF-8 (a ref may be) cannot be in JSON: it stays out. */
+/* "" is what is read where there is none. */
 static void put(json_t *object, const char *key, const char *text)
 {
-	json_t *value = text && *text ? json_string(text) : NULL;
-
-	if (value)
-		json_object_set_new(object, key, value);
+	gp_line_put(object, key, text && *text ? text : NULL);
 }
 
 static void put_list(json_t *object, const char *key, const struct gp_strv *list)
@@ -60,9 +58,8 @@ static void put_list(json_t *object, const char *key, const struct gp_strv *list
 
 static int write_record(struct gp_ctx *ctx, const struct gp_paths *paths, const struct gp_record *record, struct gp_error *err)
 {
-	AUTO_JSON object = json_object();
+	json_t *object = json_object();
 	const char *line;
-	char *text;
 
 	json_object_set_new(object, "v", json_integer(1));
 	put(object, "release", record->release);
@@ -75,11 +72,7 @@ static int write_record(struct gp_ctx *ctx, const struct gp_paths *paths, const 
 	put_list(object, "applied_before", &record->applied_before);
 	if (record->applied_after_known)
 		put_list(object, "applied_after", &record->applied_after);
-	text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
-	if (!text)
-		abort();
-	line = gp_sprintf(ctx->arena, "%s\n", text);
-	free(text);
+	line = gp_sprintf(ctx->arena, "%s\n", gp_line_of(ctx->arena, object));
 	GP_TRY(gp_fs_mkdir(folder_of(ctx, paths), 0700, (uid_t)-1, (gid_t)-1, err));
 	return gp_fs_write(record_path(ctx, paths, record->release), line, strlen(line), 0600, (uid_t)-1, (gid_t)-1, err);
 }
@@ -164,12 +157,7 @@ static int write_known(struct gp_deploy *d, const char *result, struct gp_error 
 	return write_record(d->ctx, &d->paths, &record, err);
 }
 
-int gp_release_record_begin(struct gp_deploy *d, struct gp_error *err)
-{
-	return write_known(d, "begun", err);
-}
-
-int gp_release_record_update(struct gp_deploy *d, struct gp_error *err)
+int gp_release_record_note(struct gp_deploy *d, struct gp_error *err)
 {
 	return write_known(d, "begun", err);
 }

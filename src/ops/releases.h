@@ -29,10 +29,9 @@ struct gp_record {
 	bool applied_after_known;
 };
 
-/* The record of d's release: written when it begins, again with each thing that is known of it, and with how it ended. Each is a whole
- * file, renamed into place and synced. Without a release yet nothing is written. */
-int gp_release_record_begin(struct gp_deploy *d, struct gp_error *err);
-int gp_release_record_update(struct gp_deploy *d, struct gp_error *err);
+/* The record of d's release: noted when it begins and again with each thing that is known of it, and finished with how it ended. Each time
+ * it is a whole file, renamed into place and synced. Without a release yet nothing is written. */
+int gp_release_record_note(struct gp_deploy *d, struct gp_error *err);
 int gp_release_record_finish(struct gp_deploy *d, const char *result, struct gp_error *err);
 /* Set the result of a release that is not d's: "failed" of one that a kill cut off. No record: nothing is written. */
 int gp_release_record_result(struct gp_ctx *ctx, const struct gp_paths *paths, const char *release, const char *result, struct gp_error *err);

@@ -23,7 +23,7 @@
 #include "sys/lock.h"
 #include "sys/pg.h"
 
-enum { LOOK_WAIT_MS = 10000, LOOK_EVERY_MS = 100, PROBE_TIMEOUT_MS = 5000, DAY = 24 * 3600 };
+enum { LOOK_WAIT_MS = 10000, LOOK_EVERY_MS = 100, DAY = 24 * 3600 };
 
 static struct gp_restore *of(const struct gp_deploy *d)
 {
@@ -114,7 +114,7 @@ static int look(struct gp_deploy *d, struct gp_error *err)
 	struct gp_health health;
 
 	for (;;) {
-		health = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, PROBE_TIMEOUT_MS);
+		health = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, GP_HEALTH_TIMEOUT_MS);
 		if (gp_slot_well_enough(d, &health, gp_mono_ms() - begun))
 			break;
 		if (gp_left_ms(deadline) == 0)
@@ -227,7 +227,7 @@ static int see(struct gp_deploy *d, struct gp_restore *r, struct gp_error *err)
 	if (!serving)
 		return 0;
 	GP_TRY(gp_deploy_at(d, serving, err));
-	now = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, PROBE_TIMEOUT_MS);
+	now = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, GP_HEALTH_TIMEOUT_MS);
 	d->unwell = now.status == GP_HEALTH_UNHEALTHY;
 	r->answered = now.status > GP_HEALTH_NO_ANSWER;
 	if (now.status < GP_HEALTH_DEGRADED)

@@ -17,7 +17,7 @@
 #include "sys/lock.h"
 #include "sys/pg.h"
 
-enum { NAMED = 8, PROBE_TIMEOUT_MS = 5000 };
+enum { NAMED = 8 };
 
 /* In the journal. */
 static const char *const hows[] = {
@@ -26,16 +26,6 @@ static const char *const hows[] = {
 	[GP_ROLLBACK_MIGRATE_BACK] = "migrate-back",
 	[GP_ROLLBACK_RESTORE_DB] = "restore-db",
 };
-
-static const char *names(struct gp_arena *arena, const struct gp_strv *list)
-{
-	struct gp_strv first = { 0 };
-
-	for (size_t i = 0; i < list->n && i < NAMED; i++)
-		gp_strv_add(arena, &first, list->v[i]);
-	return list->n > NAMED ? gp_sprintf(arena, "%s and %zu more", gp_strv_join(arena, &first, ", "), list->n - NAMED)
-			       : gp_strv_join(arena, &first, ", ");
-}
 
 /* What the database says, which the site's code may have written: only what can be a migration's name counts. */
 static int read_applied(struct gp_deploy *d, struct gp_strv *ret, struct gp_error *err)
@@ -113,7 +103,8 @@ static int check_missing(struct gp_deploy *d, const struct gp_record *record, co
 			gp_strv_add(d->ctx->arena, &missing, record->applied_after.v[i]);
 	if (!missing.n)
 		return 0;
-	gp_fail(err, GP_E_REFUSED, "%s needs what the database does not have any more: %s", record->release, names(d->ctx->arena, &missing));
+	gp_fail(err, GP_E_REFUSED, "%s needs what the database does not have any more: %s", record->release,
+		gp_strv_brief(d->ctx->arena, &missing, NAMED));
 	return gp_hint(err, "deploy that commit, which migrates: goldpath deploy %s --ref %.12s", d->site.slug, record->sha);
 }
 
@@ -161,7 +152,7 @@ static int refuse(struct gp_deploy *d, const struct gp_rollback *r, struct gp_er
 	if (r->how != GP_ROLLBACK_ASK || !r->ahead.n)
 		return 0;
 	gp_fail(err, GP_E_REFUSED, "the database is ahead of %s by %zu migration%s: %s", r->to, r->ahead.n, r->ahead.n == 1 ? "" : "s",
-		names(d->ctx->arena, &r->ahead));
+		gp_strv_brief(d->ctx->arena, &r->ahead, NAMED));
 	return gp_hint(err, "--migrate-back takes %s back, --code-only leaves %s%s%s", r->ahead.n == 1 ? "it" : "them", r->ahead.n == 1 ? "it" : "them",
 		r->dump ? ", --restore-db goes back to the database of before: " : "", r->dump ? r->dump : "");
 }
@@ -189,7 +180,7 @@ static int check_back(struct gp_deploy *d, const struct gp_rollback *r, struct g
 /* A Redis that is down makes every release unhealthy: then the older one need only be as well as what serves. */
 static void see_how_well(struct gp_deploy *d)
 {
-	struct gp_health now = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, PROBE_TIMEOUT_MS);
+	struct gp_health now = gp_health_ask(d->ctx, &d->site, d->site.domain, d->paths.socket, GP_HEALTH_TIMEOUT_MS);
 
 	d->unwell = now.status == GP_HEALTH_UNHEALTHY;
 	if (d->unwell)
@@ -211,11 +202,16 @@ static const char *without_backup(const struct gp_deploy *d)
 	return gp_site_database_is_local(&d->site) ? NULL : "the database is on another host";
 }
 
-static const char *without_restore(const struct gp_deploy *d)
+static const char *without(const struct gp_deploy *d, enum gp_rollback_how how)
 {
 	if (!d->rollback->ahead.n)
 		return "the database is not ahead";
-	return d->rollback->how == GP_ROLLBACK_RESTORE_DB ? NULL : "not asked for";
+	return d->rollback->how == how ? NULL : "not asked for";
+}
+
+static const char *without_restore(const struct gp_deploy *d)
+{
+	return without(d, GP_ROLLBACK_RESTORE_DB);
 }
 
 /* Beside the live one, which goes on meanwhile. */
@@ -280,9 +276,7 @@ void gp_rollback_undo_cut_off(struct gp_deploy *d, const struct gp_unfinished *u
 
 static const char *without_migrate_back(const struct gp_deploy *d)
 {
-	if (!d->rollback->ahead.n)
-		return "the database is not ahead";
-	return d->rollback->how == GP_ROLLBACK_MIGRATE_BACK ? NULL : "not asked for";
+	return without(d, GP_ROLLBACK_MIGRATE_BACK);
 }
 
 /* With the code that knows them. Nobody is served by it any more, and it still stands ready: if this fails, it is led to again. */

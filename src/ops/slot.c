@@ -13,6 +13,7 @@
 #include "plan/types.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
+#include "sys/http.h"
 #include "sys/journal.h"
 #include "sys/memory.h"
 #include "sys/unit.h"
@@ -21,9 +22,8 @@
 enum {
 	JOB_TIMEOUT_MS = 150000,
 	UNWELL_AFTER_MS = 5000, /* until then it may still become better */
-	PROBE_TIMEOUT_MS = 5000,
-	PROBE_LEAST_MS = 1000,
 	PROBE_EVERY_MS = 50,
+	WARM_MS = 5000,
 	DRAIN_EVERY_MS = 20,
 	JOURNAL_LINES = 30,
 	RAISED_LINES = 300,
@@ -54,28 +54,14 @@ const char *gp_slot_assigned(struct gp_ctx *ctx, const struct gp_slot *slot)
 	return release && gp_name_ok(GP_NAME_release, release) ? release : NULL;
 }
 
-/* The commit stands in the release's own folder, which is the deploy user's: nothing by another name is opened there. */
-static int commit_of(struct gp_deploy *d, const char *release, const char **ret, struct gp_error *err)
-{
-	struct gp_dotenv env = { 0 };
-	GP_AUTO_IDENTITY was = { 0 };
-	const char *sha;
-
-	GP_TRY(gp_account_assume(&d->account, &was, err));
-	GP_TRY(gp_dotenv_read(d->ctx, gp_sprintf(d->ctx->arena, "%s/%s/.goldpath/release.env", d->paths.releases, release), &env, err));
-	sha = gp_dotenv_get(&env, "GIT_SHA");
-	*ret = sha ? sha : "";
-	return 0;
-}
-
 int gp_slot_assign(struct gp_deploy *d, const struct gp_slot *slot, const char *release, struct gp_error *err)
 {
 	struct gp_strv env;
 	const char *sha, *text = "";
 
-	GP_TRY(commit_of(d, release, &sha, err));
+	GP_TRY(gp_release_commit(d, release, &sha, err));
 	GP_TRY(gp_dotenv_copy(d->ctx, d->paths.env, d->paths.site_env, err));
-	env = gp_release_env_of(d, release, sha);
+	env = gp_release_env_of(d, release, sha ? sha : "");
 	for (size_t i = 0; i < env.n; i++) {
 		const char *equals = strchr(env.v[i], '=');
 
@@ -116,12 +102,11 @@ const char *gp_slot_runs(struct gp_deploy *d, const struct gp_slot *slot)
 
 uint64_t gp_slot_memory(struct gp_deploy *d)
 {
-	const struct gp_slot next = gp_slot_next(&d->paths);
+	const struct gp_slot routed = gp_slot_routed(d);
 	struct gp_unit_state state;
 	struct gp_bus *bus;
 
-	if (gp_ctx_bus(d->ctx, &bus, NULL) < 0 ||
-		gp_unit_state(bus, d->ctx->arena, gp_slot_is_routed(d, &next) ? next.unit : d->paths.gunicorn, &state, NULL) < 0 || !state.main_pid)
+	if (gp_ctx_bus(d->ctx, &bus, NULL) < 0 || gp_unit_state(bus, d->ctx->arena, routed.unit, &state, NULL) < 0 || !state.main_pid)
 		return 0;
 	return gp_memory_of_group(state.main_pid);
 }
@@ -200,14 +185,6 @@ static int still_running(struct gp_deploy *d, const char *unit, pid_t *pid, uint
 	return -1;
 }
 
-/* A last probe with hardly any time left would only say that it timed out, and hide the answer before it. */
-static int64_t probe_timeout(int64_t deadline)
-{
-	int64_t left = gp_left_ms(deadline);
-
-	return left > PROBE_TIMEOUT_MS ? PROBE_TIMEOUT_MS : left < PROBE_LEAST_MS ? PROBE_LEAST_MS : left;
-}
-
 bool gp_slot_well_enough(const struct gp_deploy *d, const struct gp_health *health, int64_t waited_ms)
 {
 	return health->status >= GP_HEALTH_DEGRADED || (d->unwell && health->status == GP_HEALTH_UNHEALTHY && waited_ms >= UNWELL_AFTER_MS);
@@ -222,7 +199,7 @@ int gp_slot_wait(struct gp_deploy *d, const struct gp_slot *slot, const char *re
 	for (;;) {
 		const char *says;
 
-		*ret = gp_health_ask(d->ctx, &d->site, d->site.domain, slot->socket, probe_timeout(deadline));
+		*ret = gp_health_ask(d->ctx, &d->site, d->site.domain, slot->socket, gp_health_timeout(deadline));
 		GP_TRY(still_running(d, slot->unit, &pid, since, err));
 		says = *ret->release ? ret->release : release_of_process(d, pid);
 		if (gp_slot_well_enough(d, ret, gp_mono_ms() - begun) && gp_streq(says, release))
@@ -238,11 +215,33 @@ int gp_slot_wait(struct gp_deploy *d, const struct gp_slot *slot, const char *re
 	}
 }
 
+/* All at once: a worker that is busy with one leaves the next to another. */
+void gp_slot_warm(struct gp_deploy *d, const struct gp_slot *slot)
+{
+	struct gp_http request = {
+		.unix_socket = slot->socket,
+		.forwarded_proto = d->site.tls == GP_TLS_OFF ? "http" : "https",
+		.timeout_ms = WARM_MS,
+	};
+
+	if (!d->site.gunicorn.warm)
+		return;
+	request.url = gp_sprintf(d->ctx->arena, "http://%s%s", d->site.domain, d->site.gunicorn.warm);
+	gp_http_touch(&request, (size_t)d->site.gunicorn.workers);
+}
+
 bool gp_slot_is_routed(struct gp_deploy *d, const struct gp_slot *slot)
 {
 	const char *is = gp_fs_readlink(d->ctx->arena, d->paths.socket);
 
 	return is && gp_streq(is, slot->route);
+}
+
+struct gp_slot gp_slot_routed(struct gp_deploy *d)
+{
+	const struct gp_slot next = gp_slot_next(&d->paths);
+
+	return gp_slot_is_routed(d, &next) ? next : gp_slot_stable(&d->paths);
 }
 
 int gp_slot_route(struct gp_deploy *d, const struct gp_slot *slot, struct gp_error *err)

@@ -49,8 +49,14 @@ bool gp_slot_well_enough(const struct gp_deploy *d, const struct gp_health *heal
  * known by the process behind its socket. */
 int gp_slot_wait(struct gp_deploy *d, const struct gp_slot *slot, const char *release, struct gp_health *ret, struct gp_error *err);
 
+/* Ask each worker of a slot that is well for a page once (gunicorn.warm): a worker's first answer loads what import did not, templates and
+ * URLs, and takes a second that no visitor is to wait for. What is answered does not count. */
+void gp_slot_warm(struct gp_deploy *d, const struct gp_slot *slot);
+
 /* Does the link lead to it? */
 bool gp_slot_is_routed(struct gp_deploy *d, const struct gp_slot *slot);
+/* The one that visitors are led to; the stable one where the link leads to neither. */
+struct gp_slot gp_slot_routed(struct gp_deploy *d);
 /* Lead visitors to it: one rename. */
 int gp_slot_route(struct gp_deploy *d, const struct gp_slot *slot, struct gp_error *err);
 

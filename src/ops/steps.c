@@ -72,7 +72,7 @@ static void undo(struct gp_deploy *d, const struct gp_steps *steps, int index, s
 	if (gp_deploy_serves(d, &words)) {
 		if (err->kind == GP_E_FAILED)
 			err->kind = GP_E_DEPLOY;
-		if (d->by_hand)
+		if (d->adopt)
 			gp_hint(err, "nothing is lost; mend it and go on: goldpath adopt %s", d->site.slug);
 		else if (steps == &gp_deploy_steps)
 			gp_hint(err, "mend it and deploy again: goldpath deploy %s%s%s", d->site.slug, d->request->ref ? " --ref " : "",

@@ -19,7 +19,7 @@ struct gp_step {
 };
 
 struct gp_steps {
-	const char *what; /* "deploy", "rollback": in the journal and the history */
+	const char *what; /* "deploy", "rollback", …: in the history */
 	const struct gp_step *v;
 	int n;
 	bool trial; /* nothing is kept of it: no history */

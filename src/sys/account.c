@@ -179,11 +179,6 @@ int gp_account_delete(const char *name, struct gp_error *err)
 	return found ? gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("groupdel", "--", name) }, NULL, err) : 0;
 }
 
-int gp_group_create(const char *name, struct gp_error *err)
-{
-	return gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("groupadd", "--system", "--", name) }, NULL, err);
-}
-
 int gp_group_add(const char *group, const char *user, struct gp_error *err)
 {
 	return gp_proc_must(&(struct gp_proc){ .argv = GP_ARGV("usermod", "--append", "--groups", group, "--", user) }, NULL, err);

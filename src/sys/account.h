@@ -36,7 +36,7 @@ bool gp_group_has(const char *group, const char *user);
 struct gp_strv;
 void gp_group_members(struct gp_arena *arena, const char *group, struct gp_strv *ret);
 
-/* useradd(8), groupadd(8), usermod -aG. home NULL: a system user without a home or login. */
+/* useradd(8), usermod -aG. home NULL: a system user without a home or login. */
 int gp_account_create(const char *name, const char *home, struct gp_error *err);
 /* useradd writes passwd, shadow, group and the home folder one after the other: killed in between, it leaves a user that half exists. Is
  * all of it there, and if not, make what is missing. */
@@ -44,7 +44,6 @@ bool gp_account_whole(const struct gp_account *account, const char *home);
 int gp_account_repair(const struct gp_account *account, const char *home, struct gp_error *err);
 /* userdel(8) and groupdel(8): a system user and the group of its name, as far as they are there. Its home stays. */
 int gp_account_delete(const char *name, struct gp_error *err);
-int gp_group_create(const char *name, struct gp_error *err);
 int gp_group_add(const char *group, const char *user, struct gp_error *err);
 
 /*

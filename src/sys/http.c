@@ -28,6 +28,12 @@
 	X(curl_easy_strerror, easy_strerror) \
 	X(curl_free, free) \
 	X(curl_global_init, global_init) \
+	X(curl_multi_add_handle, multi_add_handle) \
+	X(curl_multi_cleanup, multi_cleanup) \
+	X(curl_multi_init, multi_init) \
+	X(curl_multi_perform, multi_perform) \
+	X(curl_multi_remove_handle, multi_remove_handle) \
+	X(curl_multi_wait, multi_wait) \
 	X(curl_slist_append, slist_append) \
 	X(curl_slist_free_all, slist_free_all) \
 	X(curl_url, url) \
@@ -44,6 +50,7 @@ struct exchange {
 	struct curl_slist *headers, *connect_to;
 	struct gp_buf body, location;
 	int64_t timeout_ms;
+	bool discard;      /* the body is of no interest */
 	const char *where; /* host, or the socket, as messages name it */
 	char said[CURL_ERROR_SIZE];
 };
@@ -65,6 +72,8 @@ static size_t take_body(char *data, size_t size, size_t n, void *arg)
 {
 	struct exchange *x = arg;
 
+	if (x->discard)
+		return size * n;
 	gp_buf_add(&x->body, data, size * n);
 	return x->body.truncated ? 0 : size * n;
 }
@@ -280,23 +289,30 @@ static int start_library(struct gp_error *err)
 	return 0;
 }
 
+static int begin(struct exchange *x, const struct gp_http *request, struct gp_arena *arena, struct gp_error *err)
+{
+	GP_TRY(start_library(err));
+	if (request->unix_socket && strlen(request->unix_socket) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return gp_fail(err, GP_E_FAILED, "the path of the socket is too long: %s", request->unix_socket);
+	x->body.max = request->body_max ? request->body_max : BODY_MAX;
+	x->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : TIMEOUT_MS;
+	x->where = request->unix_socket ? request->unix_socket : host_of(arena, request->url);
+	if (request->connect_to && !request->unix_socket)
+		x->where = gp_sprintf(arena, "%s (at %s)", x->where, request->connect_to);
+	x->curl = libcurl.easy_init();
+	if (!x->curl)
+		abort(); /* out of memory */
+	return 0;
+}
+
 int gp_http_get(const struct gp_http *request, struct gp_arena *arena, struct gp_http_answer *ret, struct gp_error *err)
 {
-	AUTO_EXCHANGE x = { .body.max = request->body_max ? request->body_max : BODY_MAX };
+	AUTO_EXCHANGE x = { 0 };
 	const char *type = NULL;
 	long status = 0;
 	CURLcode code;
 
-	GP_TRY(start_library(err));
-	if (request->unix_socket && strlen(request->unix_socket) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-		return gp_fail(err, GP_E_FAILED, "the path of the socket is too long: %s", request->unix_socket);
-	x.timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : TIMEOUT_MS;
-	x.where = request->unix_socket ? request->unix_socket : host_of(arena, request->url);
-	if (request->connect_to && !request->unix_socket)
-		x.where = gp_sprintf(arena, "%s (at %s)", x.where, request->connect_to);
-	x.curl = libcurl.easy_init();
-	if (!x.curl)
-		abort(); /* out of memory */
+	GP_TRY(begin(&x, request, arena, err));
 	code = set_up(&x, request, arena);
 	if (code == CURLE_OK)
 		code = perform(x.curl);
@@ -312,4 +328,39 @@ int gp_http_get(const struct gp_http *request, struct gp_arena *arena, struct gp
 		.content_type = gp_strdup(arena, type ? type : ""),
 	};
 	return 0;
+}
+
+/* Until all have ended, which each does at the latest when its time is up. */
+static void perform_all(CURLM *multi)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, was;
+	int running = 1;
+
+	sigaction(SIGPIPE, &ignore, &was);
+	while (running && libcurl.multi_perform(multi, &running) == CURLM_OK && running)
+		if (libcurl.multi_wait(multi, NULL, 0, 1000, NULL) != CURLM_OK)
+			break;
+	sigaction(SIGPIPE, &was, NULL);
+}
+
+void gp_http_touch(const struct gp_http *request, size_t n)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct exchange *all = gp_alloc_array(arena, n + 1, sizeof(*all));
+	CURLM *multi = start_library(NULL) == 0 ? libcurl.multi_init() : NULL;
+
+	if (!multi)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		all[i].discard = true;
+		if (begin(&all[i], request, arena, NULL) == 0 && set_up(&all[i], request, arena) == CURLE_OK)
+			libcurl.multi_add_handle(multi, all[i].curl);
+	}
+	perform_all(multi);
+	for (size_t i = 0; i < n; i++) {
+		if (all[i].curl)
+			libcurl.multi_remove_handle(multi, all[i].curl);
+		exchange_end(&all[i]);
+	}
+	libcurl.multi_cleanup(multi);
 }

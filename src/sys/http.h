@@ -29,4 +29,7 @@ struct gp_http_answer {
 /* -1 when there was no answer: refused, no such socket, TLS failure, deadline; the message says which. */
 int gp_http_get(const struct gp_http *request, struct gp_arena *arena, struct gp_http_answer *ret, struct gp_error *err);
 
+/* The same n times at once, each over its own connection, for what it does to who answers: what that is, and whether, nobody wants to know. */
+void gp_http_touch(const struct gp_http *request, size_t n);
+
 #endif

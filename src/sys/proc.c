@@ -82,7 +82,7 @@ static void drain(const struct gp_proc *proc, struct stream *s, struct gp_error 
 	}
 	if (proc->data && !s->is_stderr) {
 		s->refused = proc->data(proc->arg, data, (size_t)n, err) < 0;
-		/* Who writes 4 KiB at a time would wake us for each of them, which costs both more than the work itself. */
+		/* Who writes 4 KiB at a time would wake us for each of them. */
 		if (gathers && n < GATHER_BYTES && (size_t)n < room)
 			poll(NULL, 0, GATHER_MS);
 		return;

@@ -152,7 +152,13 @@ class Load:
         self.threads = [threading.Thread(target=self.work, args=(keep,)) for keep in (True, True, False, False)]
 
     def connect(self):
-        plain = socket.create_connection((self.host.ip, 443), timeout=20)
+        plain = socket.socket()
+        plain.settimeout(20)
+        try:
+            plain.connect((self.host.ip, 443))
+        except TimeoutError as error:       # nobody answers the SYN: what the host's firewall made of it
+            raise TimeoutError(f'{error}: ' + self.host.sh(
+                f'grep -w sport={plain.getsockname()[1]} /proc/net/nf_conntrack || :; iptables -vnxL ufw-before-input | grep INVALID || :')) from error
         connection = http.client.HTTPConnection(lib.DOMAIN, timeout=20)
         connection.auto_open = 0
         connection.sock = self.tls.wrap_socket(plain, server_hostname=lib.DOMAIN)
@@ -161,11 +167,12 @@ class Load:
     def work(self, keep):
         connection, used = None, False
         while not self.stop.is_set():
-            begin = time.monotonic()
+            begin, phase = time.monotonic(), 'connecting'
             try:
                 if connection is None:
                     connection, used = self.connect(), False
                 try:
+                    phase = 'asking over a connection ' + ('used before' if used else 'of its own')
                     connection.request('GET', '/health/')
                     answer = connection.getresponse()
                 except (ConnectionError, http.client.RemoteDisconnected, ssl.SSLError):
@@ -183,7 +190,8 @@ class Load:
                 said = json.loads(body)['version'].get('release') if answer.status == 200 else None
                 why = None if answer.status == 200 else f'{answer.status} {body[:80]!r}'
             except Exception as error:      # whatever it is, a visitor saw it
-                why, said, connection = f'{type(error).__name__}: {error}', None, None
+                since = time.strftime('%H:%M:%S', time.gmtime(time.time() - (time.monotonic() - begin)))
+                why, said, connection = f'{phase} at {since}: {type(error).__name__}: {error}', None, None
             with self.lock:
                 self.sent += 1
                 self.longest = max(self.longest, time.monotonic() - begin)

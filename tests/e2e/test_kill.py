@@ -37,6 +37,8 @@ class Deploy(unittest.TestCase):
         lib.wait_for(lambda: not self.host.run('pgrep', '-u', 'deploy').out, 'nothing of the killed deploy runs on', 5)
         self.one_whole_release()
         self.assertEqual(self.host.goldpath('provision').out, '0 changes\n')
+        self.assertIn("was cut off in step 'venv'", self.host.goldpath('plan', lib.SLUG, '--ref', 'venv', rc=7).err)
+        self.host.sh(f'test ! -e {lib.SITE}/.tmp')
         done = self.host.goldpath('deploy', lib.SLUG, '--ref', 'venv')
         self.assertIn("was cut off in step 'venv'", done.err)
         release = done.out.split()[0]

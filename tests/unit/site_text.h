@@ -16,8 +16,8 @@ static inline const char *site_text(struct gp_arena *arena, const struct gp_site
 	gp_buf_printf(&out, "|%d|%s|%s|", s->requirements, s->python, gp_strv_join(arena, &s->packages, ","));
 	for (size_t i = 0; i < s->build.n; i++)
 		gp_buf_printf(&out, "[%s]", gp_strv_join(arena, &s->build.v[i], ","));
-	gp_buf_printf(&out, "|%lld %lld %lld %d", (long long)s->gunicorn.workers, (long long)s->gunicorn.threads, (long long)s->gunicorn.timeout,
-		s->gunicorn.socket);
+	gp_buf_printf(&out, "|%lld %lld %lld %s %d", (long long)s->gunicorn.workers, (long long)s->gunicorn.threads,
+		(long long)s->gunicorn.timeout, s->gunicorn.warm ? s->gunicorn.warm : "-", s->gunicorn.socket);
 	gp_buf_printf(&out, "|%s %d %lld|%s|", s->health.path, s->health.contract, (long long)s->health.wait, s->sitemap ? s->sitemap : "-");
 	for (size_t i = 0; i < s->env.n; i++)
 		gp_buf_printf(&out, "%s=%s,", s->env.v[i].key, s->env.v[i].value);

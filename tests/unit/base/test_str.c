@@ -63,6 +63,21 @@ static void test_join(void **state)
 	assert_string_equal(gp_strv_join(arena, &list, ""), "ac");
 }
 
+static void test_brief(void **state)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	struct gp_strv list = { 0 };
+
+	(void)state;
+	assert_string_equal(gp_strv_brief(arena, &list, 2), "");
+	gp_strv_add(arena, &list, "a");
+	gp_strv_add(arena, &list, "b");
+	assert_string_equal(gp_strv_brief(arena, &list, 2), "a, b");
+	gp_strv_add(arena, &list, "c");
+	assert_string_equal(gp_strv_brief(arena, &list, 2), "a, b and 1 more");
+	assert_int_equal(list.n, 3);
+}
+
 static void test_lines_and_words(void **state)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
@@ -199,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_affixes),
 		cmocka_unit_test(test_list_grows_as_argv),
 		cmocka_unit_test(test_join),
+		cmocka_unit_test(test_brief),
 		cmocka_unit_test(test_lines_and_words),
 		cmocka_unit_test(test_trim),
 		cmocka_unit_test(test_last_lines),

@@ -18,7 +18,7 @@
 #define BASE "domain: acme.example\nrepo: https://example.com/acme.git\nproject: acme\n"
 static const char defaults[] =
 	"acme-kitchens|acme.example|https://example.com/acme.git|main|.|acme|acme.settings.production|acme.wsgi:application"
-	"| 0|0 0 acme 2|0|auto|||3 1 30 0|/health/ 0 60|/sitemap.xml|||acme_kitchens acme_kitchens 127.0.0.1 5432 0|0 - -|5";
+	"| 0|0 0 acme 2|0|auto|||3 1 30 / 0|/health/ 0 60|/sitemap.xml|||acme_kitchens acme_kitchens 127.0.0.1 5432 0|0 - -|5";
 
 static int parse(struct gp_arena *arena, const char *more, struct gp_site *ret, struct gp_error *err)
 {
@@ -64,13 +64,15 @@ static void test_each_key(void **state)
 		{ "python: \"3.12.1\"", "|auto|", "|3.12.1|" },
 		{ "packages: [libmagic1, g++]", "|auto||", "|auto|libmagic1,g++|" },
 		{ "build: [[npm, ci], [npm, run, build]]", "||3 1", "|[npm,ci][npm,run,build]|3 1" },
-		{ "gunicorn: {workers: 1}", "|3 1 30 0|", "|1 1 30 0|" },
-		{ "gunicorn: {workers: 64}", "|3 1 30 0|", "|64 1 30 0|" },
-		{ "gunicorn: {threads: 1}", "|3 1 30 0|", "|3 1 30 0|" },
-		{ "gunicorn: {threads: 64}", "|3 1 30 0|", "|3 64 30 0|" },
-		{ "gunicorn: {timeout: 5}", "|3 1 30 0|", "|3 1 5 0|" },
-		{ "gunicorn: {timeout: 3600}", "|3 1 30 0|", "|3 1 3600 0|" },
-		{ "gunicorn: {socket: true}", "|3 1 30 0|", "|3 1 30 1|" },
+		{ "gunicorn: {workers: 1}", "|3 1 30 / 0|", "|1 1 30 / 0|" },
+		{ "gunicorn: {workers: 64}", "|3 1 30 / 0|", "|64 1 30 / 0|" },
+		{ "gunicorn: {threads: 1}", "|3 1 30 / 0|", "|3 1 30 / 0|" },
+		{ "gunicorn: {threads: 64}", "|3 1 30 / 0|", "|3 64 30 / 0|" },
+		{ "gunicorn: {timeout: 5}", "|3 1 30 / 0|", "|3 1 5 / 0|" },
+		{ "gunicorn: {timeout: 3600}", "|3 1 30 / 0|", "|3 1 3600 / 0|" },
+		{ "gunicorn: {socket: true}", "|3 1 30 / 0|", "|3 1 30 / 1|" },
+		{ "gunicorn: {warm: /menu/}", "|3 1 30 / 0|", "|3 1 30 /menu/ 0|" },
+		{ "gunicorn: {warm: null}", "|3 1 30 / 0|", "|3 1 30 - 0|" },
 		{ "health: {path: /}", "/health/ 0 60", "/ 0 60" },
 		{ "health: {path: '/a?b=c'}", "/health/ 0 60", "/a?b=c 0 60" },
 		{ "health: {contract: http}", "/health/ 0 60", "/health/ 1 60" },

@@ -196,6 +196,15 @@ static void test_addresses(void **state)
 	}
 }
 
+static void test_timeout_of_one_of_many(void **state)
+{
+	(void)state;
+	assert_int_equal(gp_health_timeout(gp_mono_ms() + 60000), GP_HEALTH_TIMEOUT_MS);
+	assert_in_range(gp_health_timeout(gp_mono_ms() + 3000), 2500, 3000);
+	assert_int_equal(gp_health_timeout(gp_mono_ms() + 10), 1000);
+	assert_int_equal(gp_health_timeout(gp_mono_ms() - 60000), 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +213,7 @@ int main(void)
 		cmocka_unit_test(test_http_contract),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_timeout_of_one_of_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

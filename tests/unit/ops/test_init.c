@@ -6,37 +6,13 @@
 
 #include <cmocka.h>
 
-#include "base/arena.h"
 #include "base/buf.h"
-#include "base/error.h"
 #include "base/str.h"
 #include "conf/host.h"
 #include "ops/init.h"
-#include "sys/ctx.h"
 
-#include "../scratch.h"
 #include "../site_text.h"
-
-static struct gp_arena *arena;
-static struct gp_ctx ctx;
-static struct gp_error err;
-
-static int begin(void **state)
-{
-	if (scratch_begin(state) < 0)
-		return -1;
-	arena = gp_arena_new();
-	gp_ctx_init(&ctx, arena);
-	ctx.etc_dir = gp_strdup(arena, at("etc"));
-	memset(&err, 0, sizeof(err));
-	return 0;
-}
-
-static int finish(void **state)
-{
-	gp_arena_free(arena);
-	return scratch_end(state);
-}
+#include "../ctx.h"
 
 /* The text with every default uncommented: "#key: value" and "#  key: value", but not "# what it is". */
 static const char *uncommented(const char *text)
@@ -187,9 +163,9 @@ static void test_bad_input(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_documents, begin, finish),
-		cmocka_unit_test_setup_teardown(test_never_overwrites, begin, finish),
-		cmocka_unit_test_setup_teardown(test_bad_input, begin, finish),
+		cmocka_unit_test_setup_teardown(test_documents, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_never_overwrites, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_bad_input, ctx_begin, ctx_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,37 +7,21 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "base/arena.h"
-#include "base/error.h"
 #include "base/str.h"
 #include "ops/paths.h"
 #include "ops/record.h"
-#include "sys/ctx.h"
 
-#include "../scratch.h"
+#include "../ctx.h"
 
-static struct gp_arena *arena;
-static struct gp_ctx ctx;
 static struct gp_paths paths;
-static struct gp_error err;
 
 static int begin(void **state)
 {
-	if (scratch_begin(state) < 0)
+	if (ctx_begin(state) < 0)
 		return -1;
-	arena = gp_arena_new();
-	gp_ctx_init(&ctx, arena);
-	ctx.state_dir = gp_strdup(arena, scratch);
 	ctx.command = "deploy acme";
 	paths = gp_site_paths(&ctx, "acme");
-	memset(&err, 0, sizeof(err));
-	return mkdir(paths.state, 0755);
-}
-
-static int finish(void **state)
-{
-	gp_arena_free(arena);
-	return scratch_end(state);
+	return mkdir(ctx.state_dir, 0755) || mkdir(paths.state, 0755);
 }
 
 static struct gp_unfinished unfinished(void)
@@ -94,7 +78,7 @@ static void test_journal(void **state)
 	assert_false(u.beside);
 	assert_string_equal(u.previous, "");
 	assert_string_equal(u.ref, "v3");
-	assert_int_equal(mode_of(at("acme/journal")), 0600);
+	assert_int_equal(mode_of(at("state/acme/journal")), 0600);
 	assert_int_equal(entries(paths.state), 1);
 }
 
@@ -108,13 +92,13 @@ static void test_cut_anywhere(void **state)
 	assert_int_equal(gp_journal_begin(&ctx, &paths, &(struct gp_unfinished){ .what = "deploy", .ref = "v2", .previous = "r1" }, &err), 0);
 	note("begin", "migrate", "r2");
 	note("begin", "start", "r2");
-	text = gp_strdup(arena, said(at("acme/journal")));
+	text = gp_strdup(arena, said(at("state/acme/journal")));
 	len = strlen(text);
 	last = strstr(strstr(text, "\n") + 1, "\n") + 1;
 	for (size_t cut = (size_t)(last - text); cut <= len; cut++) {
 		struct gp_unfinished u;
 
-		put_bytes(at("acme/journal"), text, cut, 0600);
+		put_bytes(at("state/acme/journal"), text, cut, 0600);
 		u = unfinished();
 		assert_true(u.found);
 		assert_string_equal(u.ref, "v2");
@@ -150,7 +134,7 @@ static void test_strange_journals(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct gp_unfinished u;
 
-		put(at("acme/journal"), cases[i].text);
+		put(at("state/acme/journal"), cases[i].text);
 		u = unfinished();
 		assert_int_equal(u.found, cases[i].found);
 		assert_non_null(u.ref);
@@ -158,8 +142,8 @@ static void test_strange_journals(void **state)
 		assert_non_null(u.previous);
 		assert_non_null(u.step);
 	}
-	unlink(at("acme/journal"));
-	assert_int_equal(mkdir(at("acme/journal"), 0755), 0);
+	unlink(at("state/acme/journal"));
+	assert_int_equal(mkdir(at("state/acme/journal"), 0755), 0);
 	struct gp_unfinished u = { .step = "untouched" };
 	assert_int_equal(gp_journal_read(&ctx, &paths, &u, &err), -1);
 	assert_string_equal(u.step, "untouched");
@@ -183,7 +167,7 @@ static void test_hostile_words(void **state)
 		assert_true(u.found);
 		assert_string_equal(u.ref, text ? hostile[i] : ""); /* what is no UTF-8 stays out */
 		assert_string_equal(u.step, text ? hostile[i] : "");
-		assert_int_equal(gp_lines(arena, said(at("acme/journal"))).n, 2);
+		assert_int_equal(gp_lines(arena, said(at("state/acme/journal"))).n, 2);
 	}
 }
 
@@ -201,7 +185,7 @@ static void test_history(void **state)
 	}
 	unsetenv("SUDO_USER");
 	assert_int_equal(gp_history_add(&ctx, &paths, &(struct gp_history){ .ms = -1 }, &err), 0);
-	lines = gp_lines(arena, said(at("acme/history")));
+	lines = gp_lines(arena, said(at("state/acme/history")));
 	assert_int_equal(lines.n, sizeof(hostile) / sizeof(hostile[0]) + 1);
 	for (size_t i = 0; i < lines.n; i++) {
 		json_t *line = json_loads(lines.v[i], JSON_REJECT_DUPLICATES, NULL);
@@ -221,17 +205,17 @@ static void test_history(void **state)
 			assert_true(*p >= 0x20);
 		json_decref(line);
 	}
-	assert_int_equal(mode_of(at("acme/history")), 0600);
+	assert_int_equal(mode_of(at("state/acme/history")), 0600);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_journal, begin, finish),
-		cmocka_unit_test_setup_teardown(test_cut_anywhere, begin, finish),
-		cmocka_unit_test_setup_teardown(test_strange_journals, begin, finish),
-		cmocka_unit_test_setup_teardown(test_hostile_words, begin, finish),
-		cmocka_unit_test_setup_teardown(test_history, begin, finish),
+		cmocka_unit_test_setup_teardown(test_journal, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_cut_anywhere, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_strange_journals, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_hostile_words, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_history, begin, ctx_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,42 +6,20 @@
 
 #include <cmocka.h>
 
-#include "base/arena.h"
 #include "base/buf.h"
-#include "base/error.h"
 #include "ops/redisdb.h"
 #include "plan/plan.h"
-#include "sys/ctx.h"
 
-#include "../scratch.h"
-
-static struct gp_arena *arena;
-static struct gp_ctx ctx;
-
-static int begin(void **state)
-{
-	if (scratch_begin(state) < 0)
-		return -1;
-	arena = gp_arena_new();
-	gp_ctx_init(&ctx, arena);
-	ctx.state_dir = gp_strdup(arena, at("state"));
-	return 0;
-}
-
-static int finish(void **state)
-{
-	gp_arena_free(arena);
-	return scratch_end(state);
-}
+#include "../ctx.h"
 
 /* The number in a plan of its own; recorded, when that is run. */
 static int number(const char *use, bool record)
 {
-	struct gp_error err = { 0 };
 	struct gp_plan plan = { 0 };
 	struct gp_changes changes;
 	int n = -1;
 
+	err = (struct gp_error){ 0 };
 	if (gp_redisdb_number(&ctx, &plan, use, &n, &err) < 0) {
 		assert_string_not_equal(err.msg, "");
 		return -1;
@@ -54,7 +32,6 @@ static int number(const char *use, bool record)
 /* Two that are new in one plan do not get the same. */
 static void test_two_in_a_plan(void **state)
 {
-	struct gp_error err = { 0 };
 	struct gp_plan plan = { 0 };
 	struct gp_changes changes;
 	int a, b, c;
@@ -135,7 +112,6 @@ static void test_bad_records(void **state)
 static void test_of_a_site(void **state)
 {
 	struct gp_redisdb *uses;
-	struct gp_error err = { 0 };
 	size_t n;
 
 	(void)state;
@@ -154,7 +130,6 @@ static void test_of_a_site(void **state)
 /* Where a site that was set up by hand keeps what it has: that number is given to nobody else, and two such sites may share it. */
 static void test_kept(void **state)
 {
-	struct gp_error err = { 0 };
 	struct gp_plan plan = { 0 };
 	struct gp_changes changes;
 	bool shared;
@@ -183,11 +158,9 @@ static void test_kept(void **state)
 /* A site that has a file and no numbers yet will want two. */
 static void test_needed(void **state)
 {
-	struct gp_error err = { 0 };
 	int n;
 
 	(void)state;
-	ctx.etc_dir = gp_strdup(arena, at("etc"));
 	assert_int_equal(gp_redisdb_needed(&ctx, &n, &err), 0);
 	assert_int_equal(n, 0);
 	assert_int_equal(number("acme", true), 0);
@@ -204,14 +177,14 @@ static void test_needed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_numbers, begin, finish),
-		cmocka_unit_test_setup_teardown(test_two_in_a_plan, begin, finish),
-		cmocka_unit_test_setup_teardown(test_of_a_site, begin, finish),
-		cmocka_unit_test_setup_teardown(test_gaps, begin, finish),
-		cmocka_unit_test_setup_teardown(test_full, begin, finish),
-		cmocka_unit_test_setup_teardown(test_bad_records, begin, finish),
-		cmocka_unit_test_setup_teardown(test_kept, begin, finish),
-		cmocka_unit_test_setup_teardown(test_needed, begin, finish),
+		cmocka_unit_test_setup_teardown(test_numbers, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_two_in_a_plan, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_of_a_site, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_gaps, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_full, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_bad_records, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_kept, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_needed, ctx_begin, ctx_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

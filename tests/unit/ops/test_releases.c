@@ -6,29 +6,18 @@
 
 #include <cmocka.h>
 
-#include "base/arena.h"
-#include "base/error.h"
 #include "ops/deploy.h"
 #include "ops/django.h"
 #include "ops/releases.h"
-#include "sys/ctx.h"
 
-#include "../scratch.h"
+#include "../ctx.h"
 
-static struct gp_arena *arena;
-static struct gp_ctx ctx;
 static struct gp_deploy d;
-static struct gp_error err;
 
 static int begin(void **state)
 {
-	if (scratch_begin(state) < 0)
+	if (ctx_begin(state) < 0)
 		return -1;
-	arena = gp_arena_new();
-	gp_ctx_init(&ctx, arena);
-	ctx.state_dir = gp_strdup(arena, at("state"));
-	ctx.sites_dir = gp_strdup(arena, at("sites"));
-	memset(&err, 0, sizeof(err));
 	d = (struct gp_deploy){ .ctx = &ctx, .paths = gp_site_paths(&ctx, "acme"), .site.keep.releases = 3 };
 	if (gp_account_find(arena, gp_account_name(arena, geteuid()), &d.account, NULL) != 1)
 		return -1;
@@ -40,12 +29,6 @@ static int begin(void **state)
 			return -1;
 	}
 	return 0;
-}
-
-static int finish(void **state)
-{
-	gp_arena_free(arena);
-	return scratch_end(state);
 }
 
 /* The n-th release, by name. */
@@ -68,7 +51,7 @@ static void make(int n, const char *result, bool folder)
 	it.release = id(n);
 	it.sha = "0123abc";
 	it.ref = "main";
-	ok(gp_release_record_begin(&it, &err));
+	ok(gp_release_record_note(&it, &err));
 	ok(gp_release_record_finish(&it, result, &err));
 	if (folder)
 		assert_int_equal(mkdir(at("sites/acme/releases/%s", id(n)), 0755), 0);
@@ -106,17 +89,17 @@ static void test_record(void **state)
 	struct stat st;
 
 	(void)state;
-	ok(gp_release_record_begin(&d, &err)); /* no release yet: nothing */
+	ok(gp_release_record_note(&d, &err)); /* no release yet: nothing */
 	assert_int_equal(gp_release_record_read(&ctx, &d.paths, id(1), &record, &err), 0);
 	d.release = id(1);
 	d.sha = "0123abc";
 	d.ref = "v1 \xff";
-	ok(gp_release_record_begin(&d, &err));
+	ok(gp_release_record_note(&d, &err));
 	assert_int_equal(stat(at(RECORD, id(1)), &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	d.django = &django;
 	d.backup = "/x/backups/b.sql.gz";
-	ok(gp_release_record_update(&d, &err));
+	ok(gp_release_record_note(&d, &err));
 	assert_int_equal(gp_release_record_read(&ctx, &d.paths, id(1), &record, &err), 1);
 	assert_string_equal(record.result, "begun");
 	assert_string_equal(record.ref, "");
@@ -325,7 +308,7 @@ static void test_size(void **state)
 	assert_true(two < one + (1 << 19)); /* folders grow */
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, finish)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, ctx_end)
 
 int main(void)
 {

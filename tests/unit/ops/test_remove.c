@@ -7,33 +7,13 @@
 
 #include <cmocka.h>
 
-#include "base/arena.h"
-#include "base/error.h"
 #include "ops/remove.h"
-#include "sys/ctx.h"
 
-#include "../scratch.h"
-
-static struct gp_arena *arena;
-static struct gp_ctx ctx;
+#include "../ctx.h"
 
 static int begin(void **state)
 {
-	if (scratch_begin(state) < 0)
-		return -1;
-	arena = gp_arena_new();
-	gp_ctx_init(&ctx, arena);
-	ctx.etc_dir = gp_strdup(arena, at("etc"));
-	ctx.state_dir = gp_strdup(arena, at("state"));
-	ctx.sites_dir = gp_strdup(arena, at("srv"));
-	return mkdir(at("etc"), 0755) || mkdir(at("etc/sites"), 0755) || mkdir(at("state"), 0755) || mkdir(at("srv"), 0755);
-}
-
-static int finish(void **state)
-{
-	gp_ctx_close(&ctx);
-	gp_arena_free(arena);
-	return scratch_end(state);
+	return ctx_begin(state) || mkdir(at("etc"), 0755) || mkdir(at("etc/sites"), 0755) || mkdir(at("state"), 0755) || mkdir(at("sites"), 0755);
 }
 
 static struct gp_remove_db own(void)
@@ -122,7 +102,6 @@ static struct gp_remove_db found(const char *slug)
 {
 	struct gp_paths paths = gp_site_paths(&ctx, slug);
 	struct gp_strv packages = { 0 };
-	struct gp_error err = { 0 };
 	struct gp_remove_db db;
 
 	if (gp_remove_find_db(&ctx, &paths, slug, &db, &packages, &err) < 0)
@@ -181,12 +160,12 @@ static void test_names_of_others(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_its_own, begin, finish),
-		cmocka_unit_test_setup_teardown(test_reserved, begin, finish),
-		cmocka_unit_test_setup_teardown(test_of_others, begin, finish),
-		cmocka_unit_test_setup_teardown(test_what_goldpath_made, begin, finish),
-		cmocka_unit_test_setup_teardown(test_names_without_a_file, begin, finish),
-		cmocka_unit_test_setup_teardown(test_names_of_others, begin, finish),
+		cmocka_unit_test_setup_teardown(test_its_own, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_reserved, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_of_others, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_what_goldpath_made, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_names_without_a_file, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_names_of_others, begin, ctx_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,33 +7,15 @@
 
 #include <cmocka.h>
 
-#include "base/arena.h"
-#include "base/error.h"
 #include "base/str.h"
 #include "plan/types.h"
-#include "sys/ctx.h"
 #include "sys/tree.h"
 
-#include "../scratch.h"
-
-static struct gp_arena *arena;
-static struct gp_ctx ctx;
-static struct gp_error err;
+#include "../ctx.h"
 
 static int begin(void **state)
 {
-	if (scratch_begin(state) < 0)
-		return -1;
-	arena = gp_arena_new();
-	gp_ctx_init(&ctx, arena);
-	ctx.state_dir = gp_strdup(arena, at("state"));
-	return mkdir(ctx.state_dir, 0700);
-}
-
-static int finish(void **state)
-{
-	gp_arena_free(arena);
-	return scratch_end(state);
+	return ctx_begin(state) || mkdir(ctx.state_dir, 0700);
 }
 
 /* Run a plan of one; the marks of its changes, or "error". */
@@ -233,16 +215,16 @@ static void test_mounts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_files_and_folders, begin, finish),
-		cmocka_unit_test_setup_teardown(test_a_folder_with_something_new, begin, finish),
-		cmocka_unit_test_setup_teardown(test_left_alone, begin, finish),
-		cmocka_unit_test_setup_teardown(test_copy, begin, finish),
-		cmocka_unit_test_setup_teardown(test_copy_of_what_a_link_leads_to, begin, finish),
-		cmocka_unit_test_setup_teardown(test_move, begin, finish),
-		cmocka_unit_test_setup_teardown(test_room, begin, finish),
-		cmocka_unit_test_setup_teardown(test_redis_record_without_the_site, begin, finish),
-		cmocka_unit_test_setup_teardown(test_measure, begin, finish),
-		cmocka_unit_test_setup_teardown(test_mounts, begin, finish),
+		cmocka_unit_test_setup_teardown(test_files_and_folders, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_a_folder_with_something_new, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_left_alone, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_copy, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_copy_of_what_a_link_leads_to, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_move, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_room, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_redis_record_without_the_site, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_measure, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_mounts, begin, ctx_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,36 +8,12 @@
 
 #include <cmocka.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
-#include "base/error.h"
 #include "base/str.h"
 #include "plan/types.h"
-#include "sys/ctx.h"
 #include "sys/proc.h"
 
-#include "../scratch.h"
-
-static struct gp_arena *arena;
-static struct gp_ctx ctx;
-static struct gp_error err;
-
-static int begin(void **state)
-{
-	if (scratch_begin(state) < 0)
-		return -1;
-	arena = gp_arena_new();
-	gp_ctx_init(&ctx, arena);
-	ctx.state_dir = gp_strdup(arena, at("state"));
-	memset(&err, 0, sizeof(err));
-	return 0;
-}
-
-static int finish(void **state)
-{
-	gp_arena_free(arena);
-	return scratch_end(state);
-}
+#include "../ctx.h"
 
 /* Run a plan of one; what it changed, without type and name, or "error". */
 static const char *run(bool apply, const struct gp_resource_type *type, const char *name, const void *spec)
@@ -309,13 +285,13 @@ static void test_swap_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_absent, begin, finish),
-		cmocka_unit_test_setup_teardown(test_host, begin, finish),
-		cmocka_unit_test_setup_teardown(test_host_name, begin, finish),
-		cmocka_unit_test_setup_teardown(test_sysctl, begin, finish),
-		cmocka_unit_test_setup_teardown(test_sysctl_of_the_kernel, begin, finish),
+		cmocka_unit_test_setup_teardown(test_absent, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_host, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_host_name, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_sysctl, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_sysctl_of_the_kernel, ctx_begin, ctx_end),
 		cmocka_unit_test(test_swap_decision),
-		cmocka_unit_test_setup_teardown(test_swap_file, begin, finish),
+		cmocka_unit_test_setup_teardown(test_swap_file, ctx_begin, ctx_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

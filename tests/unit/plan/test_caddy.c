@@ -10,34 +10,10 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
-#include "base/arena.h"
-#include "base/error.h"
 #include "base/str.h"
 #include "plan/types.h"
-#include "sys/ctx.h"
 
-#include "../scratch.h"
-
-static struct gp_arena *arena;
-static struct gp_ctx ctx;
-static struct gp_error err;
-
-static int begin(void **state)
-{
-	if (scratch_begin(state) < 0)
-		return -1;
-	arena = gp_arena_new();
-	gp_ctx_init(&ctx, arena);
-	ctx.state_dir = gp_strdup(arena, at("state"));
-	memset(&err, 0, sizeof(err));
-	return 0;
-}
-
-static int finish(void **state)
-{
-	gp_arena_free(arena);
-	return scratch_end(state);
-}
+#include "../ctx.h"
 
 static void test_ports(void **state)
 {
@@ -117,9 +93,9 @@ static void test_list_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_ports, begin, finish),
-		cmocka_unit_test_setup_teardown(test_option, begin, finish),
-		cmocka_unit_test_setup_teardown(test_list_name, begin, finish),
+		cmocka_unit_test_setup_teardown(test_ports, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_option, ctx_begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_list_name, ctx_begin, ctx_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

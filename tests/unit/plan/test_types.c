@@ -7,45 +7,27 @@
 
 #include <cmocka.h>
 
-#include "base/arena.h"
 #include "base/dotenv.h"
-#include "base/error.h"
 #include "base/str.h"
 #include "plan/types.h"
 #include "sys/account.h"
-#include "sys/ctx.h"
 #include "sys/fs.h"
 
-#include "../scratch.h"
+#include "../ctx.h"
 
-static struct gp_arena *arena;
-static struct gp_ctx ctx;
-static struct gp_error err;
 static const char *me, *mine; /* this user and its group, by name */
 
 static int begin(void **state)
 {
 	struct gp_account account;
 
-	if (scratch_begin(state) < 0)
-		return -1;
-	arena = gp_arena_new();
-	gp_ctx_init(&ctx, arena);
-	ctx.state_dir = gp_strdup(arena, at("state"));
-	if (mkdir(ctx.state_dir, 0700) < 0)
+	if (ctx_begin(state) < 0 || mkdir(ctx.state_dir, 0700) < 0)
 		return -1;
 	me = gp_account_name(arena, geteuid());
 	if (gp_account_get(arena, me, &account, NULL) < 0)
 		return -1;
 	mine = gp_group_name(arena, account.gid);
-	memset(&err, 0, sizeof(err));
 	return 0;
-}
-
-static int finish(void **state)
-{
-	gp_arena_free(arena);
-	return scratch_end(state);
 }
 
 /* What the test itself has laid into its folder. */
@@ -497,7 +479,7 @@ static void test_user_and_member(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, begin, finish)
+#define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, begin, ctx_end)
 		IN_SCRATCH(test_file),
 		IN_SCRATCH(test_file_in_the_place_of_something),
 		IN_SCRATCH(test_file_checked),

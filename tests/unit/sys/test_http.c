@@ -300,6 +300,51 @@ static void test_deadline(void **state)
 	assert_in_range(gp_mono_ms() - began, 250, 2000);
 }
 
+/* Accepts three before it answers any, and tells how many it was asked by; more than 64 KiB to each. */
+static pid_t start_crowd(int listener, int report)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		char request[4096], body[100000] = "HTTP/1.1 200 OK\r\nContent-Length: 99961\r\n\r\n";
+		char count = 0;
+		int fds[3];
+
+		alarm(10);
+		for (int i = 0; i < 3; i++)
+			fds[i] = accept(listener, NULL, NULL);
+		for (int i = 0; i < 3; i++)
+			if (read(fds[i], request, sizeof(request)) > 0 && write(fds[i], body, sizeof(body)) == (ssize_t)sizeof(body))
+				count++;
+		_exit(write(report, &count, 1) != 1);
+	}
+	return pid;
+}
+
+static void test_touch(void **state)
+{
+	struct fake f = { 0 };
+	int listener = listen_on(&f, NULL), report[2];
+	char count = 0;
+
+	(void)state;
+	assert_int_equal(pipe(report), 0);
+	f.pid = start_crowd(listener, report[1]);
+	close(listener);
+	close(report[1]);
+	gp_http_touch(&(struct gp_http){ .url = f.url, .timeout_ms = 8000 }, 3);
+	assert_int_equal(read(report[0], &count, 1), 1);
+	assert_int_equal(count, 3);
+	close(report[0]);
+	stop(f);
+	/* Nobody there, nobody who answers, nobody to be asked. */
+	gp_http_touch(&(struct gp_http){ .url = f.url, .timeout_ms = 300 }, 3);
+	f = start("", HANG, NULL);
+	gp_http_touch(&(struct gp_http){ .url = f.url, .timeout_ms = 300 }, 3);
+	gp_http_touch(&(struct gp_http){ .url = f.url, .timeout_ms = 300 }, 0);
+	stop(f);
+}
+
 static void test_tls(void **state)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
@@ -342,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_unix_socket),
 		cmocka_unit_test(test_no_answer),
 		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_touch),
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_sigpipe_is_put_back),
 	};
