@@ -1,10 +1,10 @@
-"""Runs inside a host: makes a database like a CMS's, and times ways to back it up, or to put it back, in turn.
+"""Runs inside a host: makes a database like a CMS's, and times a way to back it up, or to put it back.
 
 usage: backups.py < {"prepare": MB}    tables of about so many MB of SQL in the site's database
        backups.py < {"line": LINE}     prints {"wall", "cpu", "rss", "bytes", "said"}
 
 A way is a line for the shell that leaves its file as $OUT, or nothing. `cpu` is of the processes it waited for, Postgres' own is not in it; `rss`, in MB,
-is that of the largest of them. Between two ways the disk is synced, so that none pays for what another wrote.
+is that of the largest of them. What a way has written is deleted before the next one, so that none pays for what another wrote.
 """
 import json
 import os
@@ -16,7 +16,6 @@ import uuid
 
 DATABASE = "acme_kitchens"
 OUT = "/var/tmp/goldpath-bench.out"
-FILE = "/var/tmp/goldpath-bench.sql.gz"
 SAID_MAX = 4096
 TABLES = """
     DROP TABLE IF EXISTS bench_page, bench_revision, bench_search, bench_reference, bench_log;
@@ -127,8 +126,7 @@ def prepare(mb):
 def run(line):
     if os.path.exists(OUT):
         os.remove(OUT)
-    os.sync()
-    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "OUT": OUT, "FILE": FILE}
+    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "OUT": OUT}
     start = time.perf_counter()
     pid = os.posix_spawn("/bin/bash", ["bash", "-o", "pipefail", "-c", line], environment,
                          file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, 2, 1)])
