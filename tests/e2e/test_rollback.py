@@ -54,6 +54,11 @@ class Middleware:
             return HttpResponse("sick", status=503)
         return self.get_response(request)
 '''
+NO_WORKER = '''
+import sys
+if "worker" in sys.argv:
+    raise RuntimeError("no worker")
+'''
 BASE = 'acme_kitchens/settings/base.py'
 MODELS = 'home/models.py'
 
@@ -84,6 +89,7 @@ class Case(unittest.TestCase):
         repo.branch('half', {**note, 'home/migrations/0004_half.py': HALF})
         repo.branch('sick', {'acme_kitchens/sick.py': SICK, BASE: with_sick})
         repo.branch('dead', {'health/views.py': lambda old: old.replace('results = {"db"', 'raise ValueError("dead")\n    results = {"db"')})
+        repo.branch('no-worker', {'acme_kitchens/celery.py': lambda old: old + NO_WORKER})
         repo.branch('styled', {'acme_kitchens/static/css/site.css': lambda old: '/* styled */\n' + old})
         repo.put(cls.host, lib.REPO)
 
@@ -300,6 +306,19 @@ class Database(Case):
         self.whole()
 
 
+    def test_7_behind(self):
+        """Code that does not know what is in the database is told of; where that belongs to a release already, no dump does."""
+        note = self.deploy('note').release
+        behind = self.deploy()
+        self.assertIn('warning: the database has 1 migration that this commit does not know: home.0003_note', behind.err)
+        again = self.deploy('note').release
+        self.assertIn('not ahead of', visitors.one_line_error(self, self.refused('--to', behind.release, '--restore-db')))
+        self.assertIn('--restore-db', self.refused('--to', behind.release, '--restore-db', '--plan').err)
+        self.whole(again)
+        self.rollback('--to', note)
+        self.whole(note)
+
+
 class Code(Case):
     def test_1_smoke(self):
         """Switched back by itself: visitors meet the new release for the length of the smoke test."""
@@ -322,6 +341,17 @@ class Code(Case):
         self.host.sh(f"sed -i '/^health:$/,$d' /etc/goldpath/sites/{lib.SLUG}.yaml")
         self.assertRegex(done.all, 'healthy: .*did not get healthy')
         self.assertIn(f'still serving {older}', done.all)
+        self.whole(older)
+
+    def test_25_worker_dead(self):
+        """A Celery that dies at its start is no release that is well."""
+        older = self.whole()
+        with self.visited():
+            done = self.deploy('no-worker', rc=6)
+        self.assertRegex(done.all, "celery: Celery's worker died at its start")
+        self.assertIn('RuntimeError: no worker', done.all)
+        self.assertIn(f'still serving {older}', done.all)
+        self.host.healthy(30)
         self.whole(older)
 
     def css(self):
@@ -357,6 +387,17 @@ class Code(Case):
         self.host.healthy(30)
         self.whole(older)
         self.assertEqual(self.releases()[newer]['mark'], 'rolled back')
+
+    def test_45_jumped_over(self):
+        """What was jumped over is not where the next rollback goes."""
+        goal = self.deploy().release
+        over, left = self.deploy().release, self.deploy().release
+        self.rollback('--to', goal)
+        self.assertEqual([self.releases()[r]['mark'] for r in (left, over, goal)], ['rolled back', 'rolled back', 'current'])
+        self.deploy()
+        self.assertEqual(self.releases()[goal]['mark'], 'previous')
+        self.rollback()
+        self.whole(goal)
 
     def test_5_prune(self):
         """What a rollback goes to stays, one with a dump, and the newest that was gone back from; what is gone is gone for good."""

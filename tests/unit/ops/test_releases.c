@@ -233,9 +233,24 @@ static void test_prune_and_dumps(void **state)
 	d.backup = NULL;
 	go_live(9);
 	prune();
-	/* 9, 8 and 7 count; 6, 4 and 3 stay for their dumps, and no more than that */
+	/* 9, 8 and 7 count; 6 and 4 stay for their dumps, 5 because it is what 6's is of, and no more than that */
 	for (int n = 1; n <= 9; n++)
-		assert_int_equal(there(FOLDER, n), n >= 6 || n == 4 || n == 3);
+		assert_int_equal(there(FOLDER, n), n >= 4);
+}
+
+/* One commit deployed again and again does not push out what the dump before its migrations is of. */
+static void test_prune_and_what_a_dump_is_of(void **state)
+{
+	(void)state;
+	for (int n = 1; n <= 9; n++) {
+		d.backup = n == 3 ? gp_sprintf(arena, "/elsewhere/%d.sql.gz", n) : NULL;
+		make(n, "ok", true);
+	}
+	put(at("sites/acme/backups/3.sql.gz"), "x");
+	go_live(9);
+	prune();
+	for (int n = 1; n <= 9; n++)
+		assert_int_equal(there(FOLDER, n), n >= 7 || n == 3 || n == 2);
 }
 
 static void test_records_of_failed_ones(void **state)
@@ -321,6 +336,7 @@ int main(void)
 		TEST(test_prune_leaves_what_is_needed),
 		TEST(test_prune_and_rolled_back),
 		TEST(test_prune_and_dumps),
+		TEST(test_prune_and_what_a_dump_is_of),
 		TEST(test_records_of_failed_ones),
 		TEST(test_prune_for_space),
 		TEST(test_size),
