@@ -176,20 +176,26 @@ int gp_deploy_resume(struct gp_ctx *ctx, const struct gp_deploy_request *request
 	return gp_state(err, "%s", *ret_words);
 }
 
-int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err)
+int gp_deploy_run_locked(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_lock *lock, struct gp_deploy *d, struct gp_error *err)
 {
-	GP_AUTO_LOCK lock = { .fd = -1 };
-	struct gp_deploy *d = ret;
 	int result;
 
 	GP_TRY(gp_deploy_load(ctx, request, d, err));
-	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
 	GP_TRY(gp_confined_begin(d, err));
-	GP_TRY(gp_deploy_recover(d, &lock, err));
+	GP_TRY(gp_deploy_recover(d, lock, err));
 	d->previous = gp_deploy_serving(d);
 	GP_TRY(gp_journal_begin(ctx, &d->paths, &(struct gp_unfinished){ .what = "deploy", .ref = d->ref, .previous = d->previous,
 		.no_restart = request->no_restart }, err));
-	result = gp_steps_walk(d, &gp_deploy_steps, NULL, &lock, err);
+	result = gp_steps_walk(d, &gp_deploy_steps, NULL, lock, err);
 	gp_confined_end(d);
 	return result;
+}
+
+int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err)
+{
+	GP_AUTO_LOCK lock = { .fd = -1 };
+
+	GP_TRY(gp_deploy_load(ctx, request, ret, err));
+	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
+	return gp_deploy_run_locked(ctx, request, &lock, ret, err);
 }
