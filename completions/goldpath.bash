@@ -26,7 +26,7 @@ _goldpath_backups() {
 }
 
 _goldpath() {
-    local commands="init adopt plan provision deploy rollback releases backup backups restore rehearse remove lock version help"
+    local commands="init adopt plan provision deploy rollback releases backup backups restore rehearse clone remove lock version help"
     local common="--json --quiet --verbose --no-color --help"
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command first=2 options='' operand='' verb='' site='' words='' i
@@ -61,6 +61,7 @@ _goldpath() {
     backups) operand=site options="--site-slug" ;;
     restore) operand=site options="--file --i-know-this-will-overwrite --no-restart --no-backup --undo --site-slug" ;;
     rehearse) operand=site options="--file --latest --offsite --site-slug" ;;
+    clone) operand=site options="--to --domain --offsite --password-file --site-slug" ;;
     remove) operand=site options="--i-know-this-will-delete --site-slug" ;;
     lock) operand=site verb=status options="--site-slug" ;;
     version) ;;
@@ -77,7 +78,8 @@ _goldpath() {
     for ((i = first; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         --site-slug) site=${COMP_WORDS[++i]-} ;;
-        --domain | --repo | --project | --ref | --to | --tls | --deploy-user | --file) ((++i)) ;;
+        --domain | --repo | --project | --ref | --to | --tls | --deploy-user | --file | --password-file) ((++i)) ;;
+        --offsite) [ "$command" != clone ] || ((++i)) ;;
         -*) ;;
         "$verb") verb='' ;;
         *) site=${site:-${COMP_WORDS[i]}} ;;
@@ -91,6 +93,13 @@ _goldpath() {
         previous=${COMP_WORDS[COMP_CWORD - 2]}
     fi
 
+    case $command:$previous in
+    clone:--to) return ;;
+    clone:--offsite | clone:--password-file)
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+        ;;
+    esac
     case $previous in
     --site-slug) [ "$operand" = new ] || words=$(_goldpath_sites) ;;
     --ref) words=$(_goldpath_refs "$site") ;;

@@ -7,7 +7,7 @@
 #include "base/error.h"
 
 const struct gp_command *const gp_commands[] = { &gp_cmd_init, &gp_cmd_adopt, &gp_cmd_plan, &gp_cmd_provision, &gp_cmd_deploy, &gp_cmd_rollback,
-	&gp_cmd_releases, &gp_cmd_backup, &gp_cmd_backups, &gp_cmd_restore, &gp_cmd_rehearse, &gp_cmd_remove, &gp_cmd_lock, &gp_cmd_version, NULL };
+	&gp_cmd_releases, &gp_cmd_backup, &gp_cmd_backups, &gp_cmd_restore, &gp_cmd_rehearse, &gp_cmd_clone, &gp_cmd_remove, &gp_cmd_lock, &gp_cmd_version, NULL };
 
 static const struct gp_option common_options[] = {
 	{ "--json", GP_OPT_FLAG, offsetof(struct gp_args, json), .help = "the result as one JSON object on stdout" },

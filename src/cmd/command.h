@@ -12,7 +12,7 @@ struct gp_error;
 
 /* Everything that options can say, for all commands together. */
 struct gp_args {
-	const char *slug, *ref, *domain, *repo, *project, *tls, *deploy_user, *topic, *to, *verb, *file;
+	const char *slug, *ref, *domain, *repo, *project, *tls, *deploy_user, *topic, *to, *verb, *file, *repository, *password_file;
 	bool celery, leave_uncommitted, no_restart, install_packages, options_from_stdin;
 	bool plan, code_only, migrate_back, restore_db, resume;
 	bool will_overwrite, undo, no_backup;
@@ -47,6 +47,6 @@ struct gp_command {
 #define GP_OPT_END { .name = NULL }
 
 extern const struct gp_command gp_cmd_init, gp_cmd_plan, gp_cmd_provision, gp_cmd_deploy, gp_cmd_rollback, gp_cmd_releases, gp_cmd_remove, gp_cmd_lock;
-extern const struct gp_command gp_cmd_adopt, gp_cmd_backup, gp_cmd_backups, gp_cmd_restore, gp_cmd_rehearse, gp_cmd_version;
+extern const struct gp_command gp_cmd_adopt, gp_cmd_backup, gp_cmd_backups, gp_cmd_restore, gp_cmd_rehearse, gp_cmd_clone, gp_cmd_version;
 
 #endif

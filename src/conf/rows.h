@@ -75,4 +75,9 @@ int gp_conf_load(struct gp_arena *arena, const char *path, const struct gp_key *
 const char *gp_conf_document(struct gp_arena *arena, const char *heading, const struct gp_key *rows, const struct gp_pairs *set,
 	const struct gp_pairs *derived);
 
+/* text, a file that gp_conf_parse takes, with other values (dotted key, YAML value) where those keys stand in it; a key that does not stays
+ * out. Comments and all else stay as they are. What comes out is to be parsed: an anchor may have gone with a value. */
+int gp_conf_replace(struct gp_arena *arena, const char *label, const char *text, const struct gp_pairs *values, const char **ret,
+	struct gp_error *err);
+
 #endif

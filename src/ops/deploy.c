@@ -201,15 +201,22 @@ static int run(struct gp_deploy *d, struct gp_lock *lock, struct gp_error *err)
 	return gp_steps_walk(d, &gp_deploy_steps, NULL, lock, err);
 }
 
-int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *d, struct gp_error *err)
+int gp_deploy_run_locked(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_lock *lock, struct gp_deploy *d, struct gp_error *err)
 {
-	GP_AUTO_LOCK lock = { .fd = -1 };
 	int result;
 
 	GP_TRY(gp_deploy_load(ctx, request, d, err));
-	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
 	GP_TRY(gp_confined_begin(d, err));
-	result = run(d, &lock, err);
+	result = run(d, lock, err);
 	gp_confined_end(d);
 	return result;
+}
+
+int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err)
+{
+	GP_AUTO_LOCK lock = { .fd = -1 };
+
+	GP_TRY(gp_deploy_load(ctx, request, ret, err));
+	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, request->slug, ctx->command, err));
+	return gp_deploy_run_locked(ctx, request, &lock, ret, err);
 }

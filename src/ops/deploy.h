@@ -20,6 +20,7 @@ struct gp_adopt;
 struct gp_ctx;
 struct gp_django;
 struct gp_error;
+struct gp_lock;
 struct gp_pg;
 struct gp_restore;
 struct gp_rollback;
@@ -61,6 +62,9 @@ struct gp_deploy {
 
 /* Run the whole table. *ret tells how far it came and what the site says, after a failure too. */
 int gp_deploy_run(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err);
+/* The same by who has the site's lock. */
+int gp_deploy_run_locked(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_lock *lock, struct gp_deploy *ret,
+	struct gp_error *err);
 /* Build the release and ask it what a deploy would migrate, then delete it again. *ret: ref, sha, django. */
 int gp_deploy_plan(struct gp_ctx *ctx, const struct gp_deploy_request *request, struct gp_deploy *ret, struct gp_error *err);
 /* Only finish, or take back, one that was cut off. *ret_words: what serves then (gp_deploy_serves). */
