@@ -179,8 +179,9 @@ static size_t field(const char *line, int n, const char **ret)
 
 	for (; n > 0; n--) {
 		line = strchr(line, '\t');
-		if (!line++)
+		if (!line)
 			return 0;
+		line++;
 	}
 	len = strcspn(line, "\t");
 	*ret = line;
