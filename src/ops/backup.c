@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "ops/backups.h"
+#include "ops/database.h"
 #include "ops/deploy.h"
 #include "ops/releases.h"
 #include "sys/ctx.h"
@@ -129,7 +130,7 @@ static uint64_t last_bytes(const struct making *m)
 static int check_room(struct making *m, struct gp_error *err)
 {
 	struct gp_deploy *d = m->d;
-	uint64_t last = last_bytes(m), size, bytes, inodes, need;
+	uint64_t last = last_bytes(m), size = 0, bytes, inodes, need;
 
 	GP_TRY(database_bytes(d, &size, err));
 	need = (last ? last / 2 * 3 : size / 3) + ROOM_LEAST;
@@ -319,11 +320,14 @@ static int back_up(struct site_backup *s, struct gp_error *err)
 /* There is a backup by now: what could not be removed is told, and does not undo that. */
 static int prune(struct site_backup *s, struct gp_error *err)
 {
+	struct gp_database db;
 	struct gp_error why = { 0 };
 
 	(void)err;
 	if (gp_backups_prune(s->d, &why) < 0)
 		gp_tell_warn(s->d->ctx, "%s", why.msg);
+	if (gp_site_database_is_local(&s->d->site) && gp_database_of(s->d->ctx, &s->d->site, &db, NULL) == 0)
+		gp_database_drop_old(&db, s->d->site.backup.keep_old);
 	return 0;
 }
 

@@ -402,6 +402,24 @@ int gp_database_drop(const struct gp_database *db, const char *old, struct gp_er
 	return drop_database(db, old, err);
 }
 
+void gp_database_drop_old(const struct gp_database *db, int64_t days)
+{
+	enum { DAY = 24 * 3600 };
+	struct gp_error why = { 0 };
+	struct gp_strv kept = { 0 };
+
+	if (gp_database_kept(db, &kept, &why) < 0)
+		gp_tell_warn(db->ctx, "%s", why.msg);
+	for (size_t i = 0; i < kept.n; i++) {
+		if (gp_now() - gp_stamp_time(strrchr(kept.v[i], '_') + 1) < days * DAY)
+			continue;
+		if (gp_database_drop(db, kept.v[i], &why) < 0)
+			gp_tell_warn(db->ctx, "%s", why.msg);
+		else
+			gp_tell_note(db->ctx, "%s was kept long enough, and is dropped", kept.v[i]);
+	}
+}
+
 /* ---- after a kill ------------------------------------------------------------------------------------------------------ */
 
 static int bring_back(const struct gp_database *db, struct gp_error *err)

@@ -86,6 +86,8 @@ int gp_database_undo(const struct gp_database *db, const char *old, struct gp_re
 int gp_database_kept(const struct gp_database *db, struct gp_strv *ret, struct gp_error *err);
 /* Those that were loaded and wait to take the live one's place. */
 int gp_database_waiting(const struct gp_database *db, struct gp_strv *ret, struct gp_error *err);
+/* Drop those that are kept for more than so many days by now. What fails is told, and nothing else. */
+void gp_database_drop_old(const struct gp_database *db, int64_t days);
 /* Drop a kept one. */
 int gp_database_drop(const struct gp_database *db, const char *old, struct gp_error *err);
 

@@ -23,7 +23,7 @@
 #include "sys/lock.h"
 #include "sys/pg.h"
 
-enum { LOOK_WAIT_MS = 10000, LOOK_EVERY_MS = 100, DAY = 24 * 3600 };
+enum { LOOK_WAIT_MS = 10000, LOOK_EVERY_MS = 100 };
 
 /* ---- the steps ---------------------------------------------------------------------------------------------------------- */
 
@@ -154,29 +154,16 @@ static int restart(struct gp_deploy *d, struct gp_error *err)
 	if (gp_slot_is_routed(d, &stable))
 		return 0;
 	GP_TRY(gp_slot_restart(d, stable.unit, err));
-	return gp_slot_wait(d, &stable, d->release, &health, err);
+	GP_TRY(gp_slot_wait(d, &stable, d->release, &health, err));
+	gp_slot_warm(d, &stable);
+	return 0;
 }
 
-/* Databases that were replaced long ago. That one stays is no reason to undo anything. */
+/* That one stays is no reason to undo anything. */
 static int clear(struct gp_deploy *d, struct gp_error *err)
 {
-	struct gp_restore *r = d->restore;
-	struct gp_error why = { 0 };
-	struct gp_strv kept = { 0 };
-
 	(void)err;
-	if (gp_database_kept(&r->db, &kept, &why) < 0)
-		gp_tell_warn(d->ctx, "%s", why.msg);
-	for (size_t i = 0; i < kept.n; i++) {
-		const char *stamp = strrchr(kept.v[i], '_') + 1;
-
-		if (gp_now() - gp_stamp_time(stamp) < d->site.backup.keep_old * DAY)
-			continue;
-		if (gp_database_drop(&r->db, kept.v[i], &why) < 0)
-			gp_tell_warn(d->ctx, "%s", why.msg);
-		else
-			gp_tell_note(d->ctx, "%s was kept long enough, and is dropped", kept.v[i]);
-	}
+	gp_database_drop_old(&d->restore->db, d->site.backup.keep_old);
 	return 0;
 }
 
