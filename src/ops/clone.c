@@ -168,7 +168,7 @@ static int media(struct run *r, struct gp_error *err)
 	if (c->copied.links)
 		gp_tell_note(c->ctx, "%ju symlink%s, as they are", (uintmax_t)c->copied.links, c->copied.links == 1 ? "" : "s");
 	if (c->copied.left_out)
-		gp_tell_warn(c->ctx, "%ju that are no files are left out", (uintmax_t)c->copied.left_out);
+		gp_tell_warn(c->ctx, "%ju that are no files, or links that lead out of media, are left out", (uintmax_t)c->copied.left_out);
 	return 0;
 }
 
@@ -190,7 +190,8 @@ static int swap(struct run *r, struct gp_error *err)
 	struct gp_restore *file = &c->file;
 	struct gp_strv kept;
 
-	GP_TRY(gp_database_swap(&file->db, file->rollback.loaded, &file->rollback.kept, &file->swap_ms, err));
+	GP_TRY(gp_database_kept_name(&file->db, &file->rollback.kept, err));
+	GP_TRY(gp_database_swap(&file->db, file->rollback.loaded, file->rollback.kept, &file->swap_ms, err));
 	GP_TRY(gp_database_kept(&file->db, &kept, err));
 	for (size_t i = 0; i < kept.n; i++)
 		GP_TRY(gp_database_drop(&file->db, kept.v[i], err));

@@ -336,13 +336,36 @@ static const char swap_sql[] =
 	" ALTER DATABASE %1$I RENAME TO %3$I; ALTER DATABASE %3$I ALLOW_CONNECTIONS false IS_TEMPLATE false;"
 	" ALTER DATABASE %2$I RENAME TO %1$I; ALTER DATABASE %1$I ALLOW_CONNECTIONS true IS_TEMPLATE false', $1::text, $2::text, $3::text)";
 
-int gp_database_swap(const struct gp_database *db, const char *in, const char **ret_old, int64_t *ret_ms, struct gp_error *err)
+int gp_database_kept_name(const struct gp_database *db, const char **ret, struct gp_error *err)
 {
-	const char *out, *commands;
+	return companion(db, "old", ret, err);
+}
+
+int gp_database_is_kept(const struct gp_database *db, const char *name, struct gp_error *err)
+{
+	struct gp_strv kept;
+
+	GP_TRY(gp_database_kept(db, &kept, err));
+	return gp_strv_has(&kept, name);
+}
+
+/* The server may have done it, and its answer was lost. */
+static int try_swap(const struct gp_database *db, const char *commands, const char *out, struct gp_error *err)
+{
+	struct gp_pg *pg;
+
+	GP_TRY(admin(db, &pg, err));
+	if (gp_pg_exec(pg, commands, err) == 0)
+		return 0;
+	return gp_database_is_kept(db, out, NULL) == 1 ? 0 : -1;
+}
+
+int gp_database_swap(const struct gp_database *db, const char *in, const char *out, int64_t *ret_ms, struct gp_error *err)
+{
+	const char *commands;
 	struct gp_pg *pg;
 	int result = -1;
 
-	GP_TRY(companion(db, "old", &out, err));
 	GP_TRY(admin(db, &pg, err));
 	GP_TRY(gp_pg_value(pg, db->ctx->arena, swap_sql, GP_ARGS(db->name, in, out), 3, &commands, err));
 	for (int i = 0; i < SWAP_TRIES && result < 0; i++) {
@@ -350,17 +373,11 @@ int gp_database_swap(const struct gp_database *db, const char *in, const char **
 
 		if (i > 0)
 			poll(NULL, 0, SWAP_EVERY_MS); /* somebody connected between the two, and was waited for in vain */
-		GP_TRY(admin(db, &pg, err));
 		began = gp_mono_ms();
-		result = gp_pg_exec(pg, commands, err);
+		result = try_swap(db, commands, out, err);
 		*ret_ms = gp_mono_ms() - began;
 	}
-	if (result < 0) {
-		gp_context(err, "put %s in the place of %s", in, db->name);
-		return gp_state(err, "the database %s is as it was", db->name);
-	}
-	*ret_old = out;
-	return 0;
+	return result < 0 ? gp_context(err, "put %s in the place of %s", in, db->name) : 0;
 }
 
 int gp_database_kept(const struct gp_database *db, struct gp_strv *ret, struct gp_error *err)
@@ -391,7 +408,8 @@ int gp_database_undo(const struct gp_database *db, const char *old, struct gp_re
 
 	GP_TRY(gp_database_settle(db, err));
 	GP_TRY(check_kept(db, &old, err));
-	GP_TRY(gp_database_swap(db, old, &restored.old, &restored.swap_ms, err));
+	GP_TRY(gp_database_kept_name(db, &restored.old, err));
+	GP_TRY(gp_database_swap(db, old, restored.old, &restored.swap_ms, err));
 	*ret = restored;
 	return 0;
 }

@@ -71,9 +71,14 @@ int gp_database_drill_end(const struct gp_database *db, const struct gp_database
 /* Drop those of a drill that was killed. With the site's lock held. */
 int gp_database_drill_settle(const struct gp_database *db, struct gp_error *err);
 
-/* Put `in` in the place of the live one, which is kept as *ret_old, BASE_gp_old_STAMP, and takes no connections. *ret_ms: how long the site
- * was without. On failure everything is as it was. */
-int gp_database_swap(const struct gp_database *db, const char *in, const char **ret_old, int64_t *ret_ms, struct gp_error *err);
+/* Put `in` in the place of the live one, which is kept as `out` (gp_database_kept_name), and takes no connections. *ret_ms: how long the site was
+ * without. On failure everything is as it was, or, where the server did not answer any more, cannot be known: gp_database_is_kept tells later. */
+int gp_database_swap(const struct gp_database *db, const char *in, const char *out, int64_t *ret_ms, struct gp_error *err);
+/* A name for the one that is live, once it is kept, which nobody has: to be written down before the swap, so that whoever comes after a kill knows
+ * whether there was one, and which database was live. */
+int gp_database_kept_name(const struct gp_database *db, const char **ret, struct gp_error *err);
+/* 1: a database is kept by that name, 0: none is. */
+int gp_database_is_kept(const struct gp_database *db, const char *name, struct gp_error *err);
 
 struct gp_restored {
 	const char *old; /* the former one's name now */

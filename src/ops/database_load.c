@@ -314,15 +314,17 @@ static int compare(struct load *l, struct gp_error *err)
 }
 
 /* The file may have been written to since it was checked. */
-static int check_same(const struct load *l, struct gp_error *err)
+static int check_same(const struct load *l, const struct gp_packed *packed, struct gp_error *err)
 {
-	return l->bytes == l->dump->dumped.bytes ? 0 : gp_fail(err, GP_E_FAILED, "it was written to meanwhile");
+	bool same = l->bytes == l->dump->dumped.bytes && (!l->dump->sha256 || !packed->sha256 || gp_streq(l->dump->sha256, packed->sha256));
+
+	return same ? 0 : gp_fail(err, GP_E_FAILED, "it was written to meanwhile");
 }
 
 static int run_load(struct load *l, struct gp_error *err)
 {
 	const struct gp_sql_sink sink = { .statement = statement, .rows = rows, .command = command, .arg = l };
-	struct gp_packed packed;
+	struct gp_packed packed = { 0 };
 	struct gp_pg *pg;
 	int result;
 
@@ -333,7 +335,7 @@ static int run_load(struct load *l, struct gp_error *err)
 	gp_sql_free(&l->sql);
 	GP_TRY(result);
 	GP_TRY(first(l, &pg, err));
-	GP_TRY(check_same(l, err));
+	GP_TRY(check_same(l, &packed, err));
 	return compare(l, err);
 }
 

@@ -181,7 +181,7 @@ int gp_deploy_recover(struct gp_deploy *d, struct gp_lock *lock, struct gp_error
 	gp_tell_warn(d->ctx, "the %s of %s before this one was cut off in step '%s'", u.what, *u.ref ? u.ref : u.release, u.step);
 	if (gp_streq(u.what, "restore"))
 		return gp_restore_recover(&old, &u, lock, err);
-	if (on_disk(d, u.release) && assigned && gp_streq(assigned, u.release)) {
+	if (!u.undo && on_disk(d, u.release) && assigned && gp_streq(assigned, u.release)) {
 		if (finish(&old, &u, lock, &why) < 0) {
 			gp_tell_warn(d->ctx, "it could not be finished: %s", why.msg);
 			return 1;
@@ -190,7 +190,7 @@ int gp_deploy_recover(struct gp_deploy *d, struct gp_lock *lock, struct gp_error
 		return 0;
 	}
 	if (gp_streq(u.what, "rollback"))
-		gp_rollback_undo_cut_off(&old, &u);
+		GP_TRY(gp_rollback_undo_cut_off(&old, &u, err));
 	if (u.beside)
 		gp_deploy_back(&old);
 	if (gp_streq(u.what, "deploy")) {

@@ -14,6 +14,7 @@
 #include "sys/account.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
+#include "sys/pg.h"
 #include "sys/proc.h"
 
 enum { TIMEOUT_MS = 30 * 60 * 1000, ANSWER_MAX = 4 << 20 };
@@ -173,4 +174,21 @@ int gp_django_drill(struct gp_deploy *d, const char *database, const char *env_f
 	static const char *const needs[] = { "known", "applied", "pending", "http", NULL };
 
 	return ask(d, &(struct question){ .what = "drill", .needs = needs, .database = database, .env_file = env_file }, ret, err);
+}
+
+int gp_django_applied(struct gp_pg *pg, struct gp_arena *arena, struct gp_strv *ret, struct gp_error *err)
+{
+	static const char sql[] = "select string_agg(app || '.' || name, E'\\n' order by app, name) from django_migrations";
+	const char *there, *text = NULL;
+	struct gp_strv lines;
+
+	*ret = (struct gp_strv){ 0 };
+	GP_TRY(gp_pg_value(pg, arena, "select to_regclass('django_migrations')", NULL, 0, &there, err));
+	if (there)
+		GP_TRY(gp_pg_value(pg, arena, sql, NULL, 0, &text, err));
+	lines = gp_lines(arena, text ? text : "");
+	for (size_t i = 0; i < lines.n; i++)
+		if (gp_migration_name_ok(lines.v[i]))
+			gp_strv_add(arena, ret, lines.v[i]);
+	return 0;
 }

@@ -13,6 +13,7 @@
 struct gp_arena;
 struct gp_deploy;
 struct gp_error;
+struct gp_pg;
 
 /* What a migration does that a release from before it cannot live with: kind, and in words, of what stands in `on`. */
 #define GP_DANGERS(X)                                                                                                            \
@@ -106,6 +107,10 @@ int gp_django_plan_back(struct gp_deploy *d, const struct gp_strv *keep, struct 
  * nothing of the site to write to, and env_file in the place of its `.env`. *ret: http, body, location; known, applied, pending.
  */
 int gp_django_drill(struct gp_deploy *d, const char *database, const char *env_file, struct gp_django *ret, struct gp_error *err);
+
+/* What a database says is applied, none where it has no such table. The site's code may have written it: only what can be a migration's name
+ * counts. */
+int gp_django_applied(struct gp_pg *pg, struct gp_arena *arena, struct gp_strv *ret, struct gp_error *err);
 
 /* What of `applied` a release that keeps `keep` does not know; squashed as in gp_django_migrate_back. */
 struct gp_strv gp_django_ahead(struct gp_arena *arena, const struct gp_django *now, const struct gp_strv *keep);

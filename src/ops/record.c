@@ -63,13 +63,22 @@ int gp_journal_note(struct gp_ctx *ctx, const struct gp_paths *paths, const char
 	return gp_fs_append(journal_path(ctx, paths), gp_line_of(ctx->arena, object), err);
 }
 
+int gp_journal_kept(struct gp_ctx *ctx, const struct gp_paths *paths, const char *kept, struct gp_error *err)
+{
+	json_t *object = new_line(ctx);
+
+	gp_line_put(object, "what", "kept");
+	gp_line_put(object, "kept", kept);
+	return gp_fs_append(journal_path(ctx, paths), gp_line_of(ctx->arena, object), err);
+}
+
 static void read_line(struct gp_ctx *ctx, const char *line, struct gp_unfinished *u)
 {
 	static const char *const kinds[] = { "deploy", "rollback", "adopt", "restore" };
 	json_t *object = json_loads(line, 0, NULL);
 	const char *what = json_string_value(json_object_get(object, "what"));
-	const char *keys[] = { "ref", "previous", "release", "step", "how" };
-	const char **to[] = { &u->ref, &u->previous, &u->release, &u->step, &u->how };
+	const char *keys[] = { "ref", "previous", "release", "step", "how", "kept" };
+	const char **to[] = { &u->ref, &u->previous, &u->release, &u->step, &u->how, &u->kept };
 
 	/* A line that a crash cut short says nothing; the ones before it stand. */
 	for (size_t i = 0; what && i < sizeof(keys) / sizeof(keys[0]); i++) {
@@ -89,14 +98,14 @@ static void read_line(struct gp_ctx *ctx, const char *line, struct gp_unfinished
 		u->found = false;
 	if (what && gp_streq(what, "begin") && gp_streq(u->step, GP_STEP_START))
 		u->beside = true;
-	if (what && gp_streq(what, "begin") && gp_streq(u->step, GP_STEP_SWAP))
-		u->swap = true;
+	if (what && gp_streq(what, "undo"))
+		u->undo = true;
 	json_decref(object);
 }
 
 int gp_journal_read(struct gp_ctx *ctx, const struct gp_paths *paths, struct gp_unfinished *ret, struct gp_error *err)
 {
-	struct gp_unfinished u = { .what = "deploy", .ref = "", .release = "", .previous = "", .step = "", .how = "" };
+	struct gp_unfinished u = { .what = "deploy", .ref = "", .release = "", .previous = "", .step = "", .how = "", .kept = "" };
 	struct gp_strv lines;
 	const char *text = "";
 

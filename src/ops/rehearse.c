@@ -11,6 +11,7 @@
 #include "ops/backups.h"
 #include "ops/confined.h"
 #include "ops/deploy.h"
+#include "ops/django.h"
 #include "ops/drill.h"
 #include "ops/offsite.h"
 #include "ops/record.h"
@@ -97,17 +98,10 @@ static int compare_lists(const struct gp_strv *have, const struct gp_strv *want,
 /* Asked of the scratch database, by the role that loaded it. The rows were counted as it was loaded. */
 static int read_migrations(struct drill *r, struct gp_strv *ret, struct gp_error *err)
 {
-	static const char sql[] = "select string_agg(app || '.' || name, E'\\n' order by app, name) from public.django_migrations";
-	struct gp_arena *arena = r->d->ctx->arena;
-	const char *there, *text = NULL;
 	GP_AUTO_PG pg = NULL;
 
 	GP_TRY(gp_pg_open(&r->scratch.login, &pg, err));
-	GP_TRY(gp_pg_value(pg, arena, "select to_regclass('public.django_migrations')", NULL, 0, &there, err));
-	if (there)
-		GP_TRY(gp_pg_value(pg, arena, sql, NULL, 0, &text, err));
-	*ret = gp_lines(arena, text ? text : "");
-	return 0;
+	return gp_django_applied(pg, r->d->ctx->arena, ret, err);
 }
 
 static int compare(struct drill *r, struct gp_error *err)
@@ -134,11 +128,14 @@ static const char *release_of(struct drill *r)
 
 static int app(struct drill *r, struct gp_error *err)
 {
-	r->ret->release = release_of(r);
-	if (!r->ret->release) {
-		gp_tell_warn(r->d->ctx, "no release is there that could be asked how it is on it");
+	const char *release = release_of(r);
+
+	if (!release || !r->d->host.confine) {
+		/* Its settings may read the real `.env`, which only a view of its own keeps from them. */
+		gp_tell_warn(r->d->ctx, "no release is asked how it is on it: %s", release ? "without `confine` it could reach the live database" : "none is there");
 		return 0;
 	}
+	r->ret->release = release;
 	GP_TRY(gp_deploy_at(r->d, r->ret->release, err));
 	GP_TRY(gp_drill_app(r->d, &r->scratch.login, &r->ret->health, err));
 	gp_tell_note(r->d->ctx, "%s is %s on it", r->ret->release, gp_health_name(r->ret->health.status));

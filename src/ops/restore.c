@@ -1,25 +1,19 @@
 /* Restore: the file, and the table. */
 #include "ops/restore.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/parse.h"
 #include "ops/backup.h"
 #include "ops/confined.h"
 #include "ops/database_load.h"
 #include "ops/deploy.h"
 #include "ops/record.h"
-#include "ops/releases.h"
 #include "ops/slot.h"
 #include "sys/ctx.h"
-#include "sys/fs.h"
 #include "sys/lock.h"
 #include "sys/pg.h"
 
@@ -96,7 +90,8 @@ static int swap(struct gp_deploy *d, struct gp_error *err)
 {
 	struct gp_restore *r = d->restore;
 
-	GP_TRY(gp_database_swap(&r->db, r->rollback.loaded, &r->rollback.kept, &r->swap_ms, err));
+	GP_TRY(gp_rollback_keep(d, &r->db, err));
+	GP_TRY(gp_database_swap(&r->db, r->rollback.loaded, r->rollback.kept, &r->swap_ms, err));
 	gp_tell_note(d->ctx, "the database was away for %s; what was live is kept as %s", gp_duration(d->ctx->arena, r->swap_ms),
 		r->rollback.kept);
 	gp_rollback_reconnect(d);
@@ -302,19 +297,27 @@ static bool is_committed(const struct gp_unfinished *u)
 	return false;
 }
 
-/* One that still waits was not put in place; nor was a former one that still has that name. */
+/* What is so is asked of the server: a name that the journal has was meant, and may not have come to be, or not be any more. */
 static int find_swapped(struct gp_deploy *d, const struct gp_unfinished *u, bool *ret, struct gp_error *err)
 {
-	struct gp_strv waiting, kept;
 	struct gp_restore *r = d->restore;
+	int kept = 0;
 
-	GP_TRY(gp_database_waiting(&r->db, &waiting, err));
 	GP_TRY(gp_database_settle(&r->db, err));
-	GP_TRY(gp_database_kept(&r->db, &kept, err));
-	*ret = u->swap && !waiting.n && kept.n && !gp_strv_has(&kept, u->ref);
-	if (*ret)
-		r->rollback.kept = kept.v[kept.n - 1];
+	if (*u->kept)
+		GP_TRY(kept = gp_database_is_kept(&r->db, u->kept, err));
+	if (kept)
+		r->rollback.kept = u->kept;
+	*ret = kept;
 	return 0;
+}
+
+/* A database on another host is in the dump's transaction, or it is not; a run that was killed did not hear which. */
+static const char *became_of(const struct gp_deploy *d, const struct gp_unfinished *u, bool swapped)
+{
+	if (d->restore->local)
+		return swapped ? NULL : "is as it was";
+	return gp_streq(u->step, "backup") || !*u->step ? "is as it was" : gp_streq(u->step, "load") ? "may have been restored, or not" : "has been restored";
 }
 
 int gp_restore_recover(struct gp_deploy *d, const struct gp_unfinished *u, struct gp_lock *lock, struct gp_error *err)
@@ -322,6 +325,7 @@ int gp_restore_recover(struct gp_deploy *d, const struct gp_unfinished *u, struc
 	struct gp_restore_request *request = gp_alloc(d->ctx->arena, sizeof(*request));
 	struct gp_restore *r = gp_alloc(d->ctx->arena, sizeof(*r));
 	struct gp_error why = { 0 };
+	const char *became;
 	bool swapped = false;
 
 	*request = (struct gp_restore_request){ .slug = d->site.slug, .no_restart = u->no_restart };
@@ -332,7 +336,7 @@ int gp_restore_recover(struct gp_deploy *d, const struct gp_unfinished *u, struc
 	GP_TRY(see(d, r, err));
 	if (r->local)
 		GP_TRY(find_swapped(d, u, &swapped, err));
-	if (is_committed(u)) {
+	if (!u->undo && is_committed(u)) {
 		if (gp_steps_walk(d, &gp_restore_steps, GP_STEP_COMMIT, lock, &why) < 0) {
 			gp_tell_warn(d->ctx, "it could not be finished: %s", why.msg);
 			return 1;
@@ -340,11 +344,12 @@ int gp_restore_recover(struct gp_deploy *d, const struct gp_unfinished *u, struc
 		gp_tell_note(d->ctx, "the site had been proven with the restored database: finished, it is live");
 		return 0;
 	}
-	if (swapped)
-		gp_rollback_undo(d);
+	if (swapped && gp_rollback_undo(d) < 0)
+		return gp_fail(err, GP_E_FAILED, "the restore that was cut off could not be taken back: the warning above says why");
 	if (u->beside && d->previous)
 		gp_deploy_back(d);
-	if (!swapped)
-		gp_tell_note(d->ctx, "the database %s is as it was", r->db.name);
+	became = became_of(d, u, swapped);
+	if (became)
+		gp_tell_note(d->ctx, "the database %s %s", r->db.name, became);
 	return gp_journal_note(d->ctx, &d->paths, "end", u->step, d->release, err);
 }

@@ -33,23 +33,12 @@ const char *gp_rollback_how_name(enum gp_rollback_how how)
 	return hows[how];
 }
 
-/* What the database says, which the site's code may have written: only what can be a migration's name counts. */
 static int read_applied(struct gp_deploy *d, struct gp_strv *ret, struct gp_error *err)
 {
-	static const char sql[] = "select string_agg(app || '.' || name, E'\\n' order by app, name) from django_migrations";
 	GP_AUTO_PG pg = NULL;
-	const char *there, *text = NULL;
-	struct gp_strv lines;
 
 	GP_TRY(gp_deploy_login(d, &pg, err));
-	GP_TRY(gp_pg_value(pg, d->ctx->arena, "select to_regclass('django_migrations')", NULL, 0, &there, err));
-	if (there)
-		GP_TRY(gp_pg_value(pg, d->ctx->arena, sql, NULL, 0, &text, err));
-	lines = gp_lines(d->ctx->arena, text ? text : "");
-	for (size_t i = 0; i < lines.n; i++)
-		if (gp_migration_name_ok(lines.v[i]))
-			gp_strv_add(d->ctx->arena, ret, lines.v[i]);
-	return 0;
+	return gp_django_applied(pg, d->ctx->arena, ret, err);
 }
 
 static const struct gp_release *find(const struct gp_releases *list, const char *id)
@@ -255,6 +244,12 @@ static int load(struct gp_deploy *d, struct gp_error *err)
 	return gp_database_load(&db, &dump, &d->rollback->loaded, err);
 }
 
+int gp_rollback_keep(struct gp_deploy *d, const struct gp_database *db, struct gp_error *err)
+{
+	GP_TRY(gp_database_kept_name(db, &d->rollback->kept, err));
+	return gp_journal_kept(d->ctx, &d->paths, d->rollback->kept, err);
+}
+
 /* A moment before visitors are led to the code that belongs to it. */
 static int swap(struct gp_deploy *d, struct gp_error *err)
 {
@@ -262,7 +257,8 @@ static int swap(struct gp_deploy *d, struct gp_error *err)
 	int64_t ms;
 
 	GP_TRY(gp_database_of(d->ctx, &d->site, &db, err));
-	GP_TRY(gp_database_swap(&db, d->rollback->loaded, &d->rollback->kept, &ms, err));
+	GP_TRY(gp_rollback_keep(d, &db, err));
+	GP_TRY(gp_database_swap(&db, d->rollback->loaded, d->rollback->kept, &ms, err));
 	gp_tell_note(d->ctx, "the database was away for %s; what was live is kept as %s", gp_duration(d->ctx->arena, ms), d->rollback->kept);
 	gp_rollback_reconnect(d);
 	return 0;
@@ -282,40 +278,42 @@ static void tell_undone(struct gp_deploy *d, const struct gp_restored *back)
 	gp_tell_note(d->ctx, "the database is again the one that was live; the restored one is kept as %s", back->old);
 }
 
-void gp_rollback_undo(struct gp_deploy *d)
+/* Whether it was put in place is asked of the server: 0 where it was not, too. */
+static int put_back(struct gp_deploy *d, const char *kept, struct gp_error *err)
+{
+	struct gp_restored back;
+	struct gp_database db;
+	int is_kept = 0;
+
+	GP_TRY(gp_database_of(d->ctx, &d->site, &db, err));
+	GP_TRY(gp_database_settle(&db, err));
+	if (kept)
+		GP_TRY(is_kept = gp_database_is_kept(&db, kept, err));
+	if (!is_kept)
+		return 0;
+	GP_TRY(gp_database_undo(&db, kept, &back, err));
+	tell_undone(d, &back);
+	return 0;
+}
+
+int gp_rollback_undo(struct gp_deploy *d)
 {
 	struct gp_rollback *r = d->rollback;
 	struct gp_error why = { 0 };
-	struct gp_restored back;
-	struct gp_database db;
 
 	if (!r || r->how != GP_ROLLBACK_RESTORE_DB || !(r->loaded || r->kept))
-		return;
-	if (gp_database_of(d->ctx, &d->site, &db, &why) == 0 && r->kept && gp_database_undo(&db, r->kept, &back, &why) == 0)
-		tell_undone(d, &back);
-	else if (!*why.msg && !r->kept)
-		gp_database_settle(&db, &why);
-	if (*why.msg)
-		gp_tell_warn(d->ctx, "%s", why.msg);
+		return 0;
+	if (put_back(d, r->kept, &why) < 0) {
+		gp_tell_warn(d->ctx, "the database could not be put back, and the next command tries again: %s", why.msg);
+		return -1;
+	}
 	r->loaded = r->kept = NULL;
+	return 0;
 }
 
-void gp_rollback_undo_cut_off(struct gp_deploy *d, const struct gp_unfinished *u)
+int gp_rollback_undo_cut_off(struct gp_deploy *d, const struct gp_unfinished *u, struct gp_error *err)
 {
-	struct gp_strv waiting, kept;
-	struct gp_error why = { 0 };
-	struct gp_restored back;
-	struct gp_database db;
-
-	if (!gp_streq(u->how, hows[GP_ROLLBACK_RESTORE_DB]))
-		return;
-	/* One that still waits was not put in place; where none does and the step was begun, the newest that is kept was live. */
-	if (gp_database_of(d->ctx, &d->site, &db, &why) == 0 && gp_database_waiting(&db, &waiting, &why) == 0 &&
-		gp_database_settle(&db, &why) == 0 && u->swap && !waiting.n && gp_database_kept(&db, &kept, &why) == 0 && kept.n &&
-		gp_database_undo(&db, NULL, &back, &why) == 0)
-		tell_undone(d, &back);
-	if (*why.msg)
-		gp_tell_warn(d->ctx, "%s", why.msg);
+	return gp_streq(u->how, hows[GP_ROLLBACK_RESTORE_DB]) ? put_back(d, *u->kept ? u->kept : NULL, err) : 0;
 }
 
 static const char *without_migrate_back(const struct gp_deploy *d)
@@ -392,6 +390,8 @@ int gp_rollback_resume(struct gp_deploy *d, const struct gp_unfinished *u, struc
 	for (size_t i = 0; i < sizeof(hows) / sizeof(hows[0]); i++)
 		if (hows[i] && gp_streq(u->how, hows[i]))
 			r->how = (enum gp_rollback_how)i;
+	if (*u->kept)
+		r->kept = u->kept;
 	d->rollback = r;
 	see_how_well(d);
 	GP_TRY(gp_deploy_at(d, u->release, err));

@@ -9,6 +9,7 @@
 #include "ops/steps.h"
 
 struct gp_ctx;
+struct gp_database;
 struct gp_deploy;
 struct gp_error;
 struct gp_unfinished;
@@ -46,14 +47,16 @@ int gp_rollback_plan(struct gp_ctx *ctx, const struct gp_rollback_request *reque
 /* Do it. Refused (GP_E_REFUSED) with the list where the database is ahead and nobody said what about that. *ret as after a deploy. */
 int gp_rollback_run(struct gp_ctx *ctx, const struct gp_rollback_request *request, struct gp_deploy *ret, struct gp_error *err);
 
-/* Put the database back that was live before d's rollback put another one in its place. */
-void gp_rollback_undo(struct gp_deploy *d);
+/* Before a swap: settle under which name the live database will be kept, and write it down. */
+int gp_rollback_keep(struct gp_deploy *d, const struct gp_database *db, struct gp_error *err);
+/* Put the database back that was live before d's rollback put another one in its place, if it did. -1: it could not be, which is told. */
+int gp_rollback_undo(struct gp_deploy *d);
 /* Another database is live: workers that hold a connection to the former one answer one request each with an error. They are asked, so that it
  * is not a visitor who gets that. */
 void gp_rollback_reconnect(struct gp_deploy *d);
 
 /* The same of one that was cut off before its release was the site's. */
-void gp_rollback_undo_cut_off(struct gp_deploy *d, const struct gp_unfinished *u);
+int gp_rollback_undo_cut_off(struct gp_deploy *d, const struct gp_unfinished *u, struct gp_error *err);
 
 /* d, about the release of a rollback that was cut off, so that it can be finished along gp_rollback_steps. */
 int gp_rollback_resume(struct gp_deploy *d, const struct gp_unfinished *u, struct gp_error *err);

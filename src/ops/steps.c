@@ -56,19 +56,25 @@ static int run_step(struct gp_deploy *d, const struct gp_steps *steps, int index
 	return 0;
 }
 
-/* After a failure: nothing half done stays, and the error says what serves now. */
-static void undo(struct gp_deploy *d, const struct gp_steps *steps, int index, struct gp_error *err)
+/* After a failure: nothing half done stays, and the error says what serves now. -1: the database could not be put back, which is told, and left
+ * to the next command. */
+static int undo(struct gp_deploy *d, const struct gp_steps *steps, int index, struct gp_error *err)
 {
 	struct gp_error why = { 0 };
 	const char *words;
+	int result;
 
-	gp_rollback_undo(d);
+	/* Killed from here on, it is not to be finished, however far it had come. */
+	gp_journal_note(d->ctx, &d->paths, "undo", steps->v[index].name, d->release, NULL);
+	result = gp_rollback_undo(d);
 	if (index >= index_of(steps, GP_STEP_START))
 		gp_deploy_back(d);
 	if (!d->rollback && gp_deploy_remove_release(d, d->release, &why) < 0)
 		gp_tell_warn(d->ctx, "%s", why.msg);
-	if (steps->trial)
-		return (void)gp_context(err, "%s", steps->v[index].name);
+	if (steps->trial) {
+		gp_context(err, "%s", steps->v[index].name);
+		return result;
+	}
 	if (gp_deploy_serves(d, &words)) {
 		if (err->kind == GP_E_FAILED)
 			err->kind = GP_E_DEPLOY;
@@ -80,6 +86,7 @@ static void undo(struct gp_deploy *d, const struct gp_steps *steps, int index, s
 	}
 	gp_state(err, "%s", words);
 	gp_context(err, "%s", steps->v[index].name);
+	return result;
 }
 
 static void write_history(struct gp_deploy *d, const struct gp_steps *steps, const char *result, const struct gp_step *step, const struct gp_error *err, int64_t ms)
@@ -107,13 +114,16 @@ int gp_steps_walk(struct gp_deploy *d, const struct gp_steps *steps, const char 
 	int64_t start = gp_mono_ms();
 
 	for (int i = from ? index_of(steps, from) : 0; i < steps->n; i++) {
+		int undone;
+
 		gp_lock_step(lock, steps->v[i].name);
 		if (run_step(d, steps, i, err) == 0)
 			continue;
-		undo(d, steps, i, err);
+		undone = undo(d, steps, i, err);
 		if (!steps->trial)
 			write_history(d, steps, "failed", &steps->v[i], err, gp_mono_ms() - start);
-		gp_journal_note(d->ctx, &d->paths, "end", steps->v[i].name, d->release, NULL);
+		if (undone == 0)
+			gp_journal_note(d->ctx, &d->paths, "end", steps->v[i].name, d->release, NULL);
 		return -1;
 	}
 	if (!steps->trial)

@@ -504,6 +504,11 @@ class Faults(Base):
                 self.assertIn('the database is again the one that was live', done.err)
                 self.assertIn('still serving', done.err)
                 self.assertEqual(self.contents(), self.good)
+                # Killed before it stands written that it has ended: what was put back stays, however often that is looked at.
+                for _ in range(2):
+                    self.host.sh(f"sed -i '$d' {STATE}/journal")
+                    self.assertIn('was cut off in step', self.host.goldpath('deploy', lib.SLUG, '--resume').err)
+                    self.assertEqual(self.contents(), self.good)
                 lib.wait_for(lambda: self.host.get('/').status == 200, 'the page is there')
                 self.forget_kept()
         finally:

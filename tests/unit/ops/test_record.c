@@ -38,6 +38,32 @@ static void note(const char *what, const char *step, const char *release)
 	assert_int_equal(gp_journal_note(&ctx, &paths, what, step, release, &err), 0);
 }
 
+static void test_journal_of_a_restore(void **state)
+{
+	struct gp_unfinished u;
+
+	(void)state;
+	assert_int_equal(gp_journal_begin(&ctx, &paths, &(struct gp_unfinished){ .what = "restore", .ref = "a.sql.gz", .release = "r1" }, &err), 0);
+	note("begin", "swap", "r1");
+	u = unfinished();
+	assert_string_equal(u.kept, "");
+	assert_int_equal(gp_journal_kept(&ctx, &paths, "acme_gp_old_1", &err), 0);
+	u = unfinished();
+	assert_string_equal(u.kept, "acme_gp_old_1");
+	assert_string_equal(u.step, "swap");
+	assert_false(u.undo);
+	note("undo", "smoke", "r1");
+	u = unfinished();
+	assert_true(u.found && u.undo);
+	assert_string_equal(u.kept, "acme_gp_old_1");
+	note("end", "smoke", "r1");
+	assert_false(unfinished().found);
+	assert_int_equal(gp_journal_begin(&ctx, &paths, &(struct gp_unfinished){ .what = "deploy", .ref = "v3" }, &err), 0);
+	u = unfinished();
+	assert_true(u.found && !u.undo);
+	assert_string_equal(u.kept, "");
+}
+
 static void test_journal(void **state)
 {
 	struct gp_unfinished u = unfinished();
@@ -212,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_journal, begin, ctx_end),
+		cmocka_unit_test_setup_teardown(test_journal_of_a_restore, begin, ctx_end),
 		cmocka_unit_test_setup_teardown(test_cut_anywhere, begin, ctx_end),
 		cmocka_unit_test_setup_teardown(test_strange_journals, begin, ctx_end),
 		cmocka_unit_test_setup_teardown(test_hostile_words, begin, ctx_end),
