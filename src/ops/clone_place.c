@@ -52,6 +52,8 @@ int gp_clone_place(struct gp_clone *c, struct gp_error *err)
 	c->resumed = there;
 	if (there) {
 		c->live = gp_releases_live(c->ctx, &c->paths) != NULL;
+		/* Before there is the site's file nothing is anybody's but the clone's. */
+		c->begun = !gp_fs_exists(c->yaml);
 		gp_tell_note(c->ctx, "the clone before this one was cut off: going on with it");
 		return 0;
 	}

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <string.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -29,6 +30,27 @@ static uid_t owner_of(const struct copying *c, const struct stat *st)
 	return st->st_uid == c->top ? c->how->owner : c->how->other;
 }
 
+/* copy_file_range(2) does not go from one filesystem to another, nor on every one. */
+static ssize_t copy_range(int from, off_t *at, int to, off_t *out, size_t len)
+{
+	ssize_t n = copy_file_range(from, at, to, out, len, 0), written = 0;
+	char data[64 * 1024];
+
+	if (n >= 0 || (errno != EXDEV && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP))
+		return n;
+	n = pread(from, data, len < sizeof(data) ? len : sizeof(data), *at);
+	while (written < n) {
+		ssize_t w = pwrite(to, data + written, (size_t)(n - written), *out + written);
+
+		if (w < 0)
+			return -1;
+		written += w;
+	}
+	*at += written;
+	*out += written;
+	return n < 0 ? n : written;
+}
+
 /* By the filesystem, which shares the blocks; else what is written in it, so that a hole stays one. */
 static int copy_data(int from, int to, off_t size)
 {
@@ -41,7 +63,7 @@ static int copy_data(int from, int to, off_t size)
 		if (end < 0)
 			return -1;
 		for (off_t out = at; at < end;) {
-			ssize_t n = copy_file_range(from, &at, to, &out, (size_t)(end - at), 0);
+			ssize_t n = copy_range(from, &at, to, &out, (size_t)(end - at));
 
 			if (n < 0)
 				return -1;
@@ -85,6 +107,17 @@ static int copy_file(struct copying *c, int from_dir, int to_dir, const char *na
 	return 0;
 }
 
+/* One that leads out would lead to something of this host's: Caddy follows it, and serves what it may read. */
+static bool stays_inside(const char *target)
+{
+	if (*target == '/')
+		return false;
+	for (const char *p = target; *p; p += strcspn(p, "/"), p += strspn(p, "/"))
+		if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || !p[2]))
+			return false;
+	return true;
+}
+
 static int copy_link(struct copying *c, int from_dir, int to_dir, const char *name, const struct stat *st, struct gp_error *err)
 {
 	char target[PATH_MAX], there[PATH_MAX];
@@ -93,6 +126,10 @@ static int copy_link(struct copying *c, int from_dir, int to_dir, const char *na
 	if (n < 0)
 		return errno == ENOENT ? 0 : gp_fail_errno(err, errno, "read the symlink %s/%s", c->from, name);
 	target[n] = '\0';
+	if (!stays_inside(target)) {
+		c->done.left_out++;
+		return 0;
+	}
 	c->done.links++;
 	is = readlinkat(to_dir, name, there, sizeof(there) - 1);
 	if (is >= 0)

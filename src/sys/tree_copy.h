@@ -9,7 +9,7 @@ struct gp_error;
 
 struct gp_tree_copied {
 	uint64_t files, links, bytes;
-	uint64_t left_out; /* sockets, pipes, devices */
+	uint64_t left_out; /* sockets, pipes, devices; symlinks that lead out */
 };
 
 struct gp_tree_copy {
@@ -21,7 +21,7 @@ struct gp_tree_copy {
 };
 
 /*
- * All that is in `from` into `to`: files (sharing their blocks where the filesystem can), folders, symlinks as they are. No symlink is
+ * All that is in `from` into `to`: files (sharing their blocks where the filesystem can), folders, symlinks as they are, but for absolute ones and those with "..". No symlink is
  * followed, set-id bits stay behind, folders hand their group on. What was copied by a run before, with the same size and time, stays; what
  * is in `to` besides does too. It is on disk at the end. No `from`: nothing is done. To be called as root.
  */

@@ -42,7 +42,7 @@ class Clone(unittest.TestCase):
         cls.host.sh(f'''
             mkdir -p {MEDIA}/deep/er && head -c 2000000 /dev/urandom >{MEDIA}/deep/er/a.bin && chmod 600 {MEDIA}/deep/er/a.bin
             chown -R sum-{lib.SLUG}:sum-{lib.SLUG} {MEDIA}/deep
-            ln -sfn /etc/shadow {MEDIA}/link; rm -f {MEDIA}/fifo; mkfifo {MEDIA}/fifo; truncate -s 1G {MEDIA}/sparse; touch "{MEDIA}/a
+            ln -sfn deep/er/a.bin {MEDIA}/link; ln -sfn /etc/shadow {MEDIA}/out; rm -f {MEDIA}/fifo; mkfifo {MEDIA}/fifo; truncate -s 1G {MEDIA}/sparse; touch "{MEDIA}/a
 line"; chown -h deploy: {MEDIA}/link {MEDIA}/sparse
             printf 'EXTRA_KEY="a b"\\nELSEWHERE=https://{lib.DOMAIN}/x\\n' >>{lib.SITE}/.env''')
 
@@ -62,7 +62,7 @@ line"; chown -h deploy: {MEDIA}/link {MEDIA}/sparse
     def files(self, slug):
         """Names, kinds, sizes, modes and contents."""
         return self.host.sh(f'''cd /srv/sum/{slug}/media
-            find . -mindepth 1 ! -type p -printf '%P %y %s %m %l %T@ ' \\( -type f -size -100M -exec md5sum {{}} \\; -o -printf '\\n' \\) | LC_ALL=C sort''')
+            find . -mindepth 1 ! -type p ! -name out -printf '%P %y %s %m %l %T@ ' \\( -type f -size -100M -exec md5sum {{}} \\; -o -printf '\\n' \\) | LC_ALL=C sort''')
 
     def source(self):
         """All that a clone must leave as it was; a backup more is no harm."""
