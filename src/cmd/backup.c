@@ -4,10 +4,9 @@
 #include "base/error.h"
 #include "cmd/command.h"
 #include "ops/backup.h"
-#include "ops/offsite.h"
 #include "out/json.h"
 
-static void print_json(struct gp_ctx *ctx, const struct gp_backup *backup, const struct gp_restic_done *offsite)
+static void print_json(struct gp_ctx *ctx, const struct gp_backup *backup)
 {
 	const struct gp_manifest *m = &backup->manifest;
 	json_t *object = gp_json_result("backup");
@@ -25,24 +24,22 @@ static void print_json(struct gp_ctx *ctx, const struct gp_backup *backup, const
 	json_object_set_new(object, "rows", json_integer((json_int_t)rows));
 	json_object_set_new(object, "tables", json_integer((json_int_t)m->tables.n));
 	json_object_set_new(object, "ms", json_integer(m->ms));
-	gp_json_text(ctx, object, "snapshot", offsite->snapshot);
-	if (offsite->snapshot)
-		json_object_set_new(object, "snapshot_added", json_integer((json_int_t)offsite->added));
+	gp_json_text(ctx, object, "snapshot", backup->offsite.snapshot);
+	if (backup->offsite.snapshot)
+		json_object_set_new(object, "snapshot_added", json_integer((json_int_t)backup->offsite.added));
 	gp_json_print(stdout, object);
 }
 
 static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *err)
 {
-	struct gp_restic_done offsite = { 0 };
 	struct gp_backup backup;
+	int result = gp_backup_site(ctx, args->slug, args->from_timer ? GP_BACKUP_TIMER : GP_BACKUP_BY_HAND, args->media, &backup, err);
 
-	GP_TRY(gp_backup_site(ctx, args->slug, args->from_timer ? GP_BACKUP_TIMER : GP_BACKUP_BY_HAND, &backup, err));
-	if (!args->json)
+	if (backup.path && !args->json)
 		puts(backup.path);
-	if (args->media)
-		GP_TRY_TO(err, gp_offsite_site(ctx, args->slug, &offsite, err), "the backup is made, and is not in the repository");
+	GP_TRY(result);
 	if (args->json)
-		print_json(ctx, &backup, &offsite);
+		print_json(ctx, &backup);
 	return 0;
 }
 

@@ -14,6 +14,8 @@
 #include "ops/backups.h"
 #include "ops/database.h"
 #include "ops/deploy.h"
+#include "ops/offsite.h"
+#include "ops/record.h"
 #include "ops/releases.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
@@ -309,6 +311,7 @@ int gp_backup_run(struct gp_deploy *d, enum gp_backup_reason reason, struct gp_b
 struct site_backup {
 	struct gp_deploy *d;
 	enum gp_backup_reason reason;
+	bool media;
 	struct gp_backup *ret;
 };
 
@@ -321,13 +324,26 @@ static int back_up(struct site_backup *s, struct gp_error *err)
 static int prune(struct site_backup *s, struct gp_error *err)
 {
 	struct gp_database db;
+	struct gp_unfinished u;
 	struct gp_error why = { 0 };
 
 	(void)err;
 	if (gp_backups_prune(s->d, &why) < 0)
 		gp_tell_warn(s->d->ctx, "%s", why.msg);
-	if (gp_site_database_is_local(&s->d->site) && gp_database_of(s->d->ctx, &s->d->site, &db, NULL) == 0)
+	/* What was cut off may have to go back to one. */
+	if (gp_journal_read(s->d->ctx, &s->d->paths, &u, NULL) == 0 && !u.found && gp_database_of(s->d->ctx, &s->d->site, &db, NULL) == 0)
 		gp_database_drop_old(&db, s->d->site.backup.keep_old);
+	return 0;
+}
+
+/* 75 has the whole run repeated, by the timer too: a repository that somebody else holds is no reason for another dump. */
+static int offsite(struct site_backup *s, struct gp_error *err)
+{
+	int result = gp_offsite_backup(s->d, &s->ret->offsite, err);
+
+	if (result < 0 && err && err->kind == GP_E_LOCKED)
+		err->kind = GP_E_FAILED;
+	GP_TRY_TO(err, result, "the backup is made, and is not in the repository");
 	return 0;
 }
 
@@ -337,20 +353,21 @@ static const struct {
 } steps[] = {
 	{ "backup", "back up the database", back_up },
 	{ "prune", "remove what is kept no longer", prune },
+	{ "offsite", "take it to the repository", offsite },
 };
 
 static int run_steps(struct site_backup *s, struct gp_lock *lock, struct gp_error *err)
 {
-	enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
+	const int n = (int)(sizeof(steps) / sizeof(steps[0])) - !s->media;
 	struct gp_ctx *ctx = s->d->ctx;
 
-	for (int i = 0; i < STEPS; i++) {
+	for (int i = 0; i < n; i++) {
 		int64_t start = gp_mono_ms();
 		int result;
 
 		gp_lock_step(lock, steps[i].name);
 		gp_tell(ctx, &(struct gp_event){ .kind = GP_EVENT_STEP, .name = steps[i].name, .text = steps[i].words, .index = i + 1,
-			.total = STEPS });
+			.total = n });
 		result = steps[i].run(s, err);
 		gp_tell(ctx, &(struct gp_event){ .kind = result < 0 ? GP_EVENT_FAILED : GP_EVENT_DONE, .name = steps[i].name,
 			.ms = gp_mono_ms() - start });
@@ -359,13 +376,14 @@ static int run_steps(struct site_backup *s, struct gp_lock *lock, struct gp_erro
 	return 0;
 }
 
-int gp_backup_site(struct gp_ctx *ctx, const char *slug, enum gp_backup_reason reason, struct gp_backup *ret, struct gp_error *err)
+int gp_backup_site(struct gp_ctx *ctx, const char *slug, enum gp_backup_reason reason, bool media, struct gp_backup *ret, struct gp_error *err)
 {
 	const struct gp_deploy_request request = { .slug = slug };
 	struct gp_deploy *d = gp_alloc(ctx->arena, sizeof(*d));
 	GP_AUTO_LOCK lock = { .fd = -1 };
 
+	*ret = (struct gp_backup){ 0 };
 	GP_TRY(gp_deploy_load(ctx, &request, d, err));
 	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, slug, ctx->command, err));
-	return run_steps(&(struct site_backup){ .d = d, .reason = reason, .ret = ret }, &lock, err);
+	return run_steps(&(struct site_backup){ .d = d, .reason = reason, .media = media, .ret = ret }, &lock, err);
 }

@@ -124,7 +124,7 @@ static int fetch(struct gp_clone *c, struct gp_error *err)
 	gp_strv_add(c->ctx->arena, &paths, d->paths.media);
 	/* The dump first: a snapshot without one is none to begin with. */
 	GP_TRY(gp_offsite_fetch_dump(d, &c->dump, err));
-	return gp_offsite_fetch(d, NULL, &paths, to, err);
+	return gp_offsite_fetch(d, &paths, to, err);
 }
 
 /* "20260131T235959Z-0123abc": by the manifest, which is about what is loaded. */

@@ -16,7 +16,6 @@
 #include "ops/deploy.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
-#include "sys/lock.h"
 
 enum { PASSWORD = 40, PASSWORD_FILE_MAX = 4096, NOTE_MAX = 4096, CHECK_PARTS = 20, DAY = 24 * 3600, HOST_MAX = 256, ROOT_FOLDER = 0700 };
 
@@ -307,56 +306,27 @@ int gp_offsite_backup(struct gp_deploy *d, struct gp_restic_done *ret, struct gp
 	return result;
 }
 
-int gp_offsite_site(struct gp_ctx *ctx, const char *slug, struct gp_restic_done *ret, struct gp_error *err)
-{
-	const struct gp_deploy_request request = { .slug = slug };
-	struct gp_deploy *d = gp_alloc(ctx->arena, sizeof(*d));
-	GP_AUTO_LOCK lock = { .fd = -1 };
-	int64_t start = gp_mono_ms();
-	int result;
-
-	GP_TRY(gp_deploy_load(ctx, &request, d, err));
-	GP_TRY(gp_lock_take(&lock, ctx->lock_dir, slug, ctx->command, err));
-	gp_lock_step(&lock, "offsite");
-	gp_tell(ctx, &(struct gp_event){ .kind = GP_EVENT_STEP, .name = "offsite", .text = "take it to the repository", .index = 1, .total = 1 });
-	result = gp_offsite_backup(d, ret, err);
-	gp_tell(ctx, &(struct gp_event){ .kind = result < 0 ? GP_EVENT_FAILED : GP_EVENT_DONE, .name = "offsite", .ms = gp_mono_ms() - start });
-	return result;
-}
-
 /* ---- back --------------------------------------------------------------------------------------------------------------- */
 
-int gp_offsite_list(struct gp_deploy *d, struct gp_restic_snapshots *ret, struct gp_error *err)
-{
-	struct repository o;
-
-	GP_TRY(open_to_read(d, NULL, &o, err));
-	return gp_restic_snapshots(&o.restic, site_tag(&o), ret, err);
-}
-
 /* Of this site: by the tag, whichever host it was made on. */
-static int choose(const struct repository *o, const char *wanted, const char **ret, struct gp_error *err)
+static int newest(const struct repository *o, const char **ret, struct gp_error *err)
 {
 	struct gp_restic_snapshots list;
 
 	GP_TRY(gp_restic_snapshots(&o->restic, site_tag(o), &list, err));
-	for (size_t i = 0; i < list.n; i++) {
-		if (wanted && !gp_starts_with(list.v[i].id, wanted))
-			continue;
-		*ret = list.v[i].id;
-		return 0;
-	}
-	return gp_fail(err, GP_E_FAILED, "the repository %s has no snapshot %s%s%s", o->restic.repository, wanted ? wanted : "",
-		wanted ? " of " : "of ", o->d->site.slug);
+	if (!list.n)
+		return gp_fail(err, GP_E_FAILED, "the repository %s has no snapshot of %s", o->restic.repository, o->d->site.slug);
+	*ret = list.v[0].id;
+	return 0;
 }
 
-int gp_offsite_fetch(struct gp_deploy *d, const char *snapshot, const struct gp_strv *paths, const char *to, struct gp_error *err)
+int gp_offsite_fetch(struct gp_deploy *d, const struct gp_strv *paths, const char *to, struct gp_error *err)
 {
 	struct repository o;
 	const char *id;
 
 	GP_TRY(open_to_read(d, to, &o, err));
-	GP_TRY(choose(&o, snapshot, &id, err));
+	GP_TRY(newest(&o, &id, err));
 	return gp_restic_restore(&o.restic, id, paths, to, err);
 }
 
@@ -378,27 +348,27 @@ static int fetch_file(const struct repository *o, const char *id, const char *na
 int gp_offsite_fetch_dump(struct gp_deploy *d, const char **ret, struct gp_error *err)
 {
 	struct gp_arena *arena = d->ctx->arena;
-	const char *id, *newest = NULL, *manifest;
+	const char *id, *name = NULL, *manifest;
 	struct repository o;
 	struct gp_strv names;
 	int64_t when;
 
 	GP_TRY(open_to_read(d, NULL, &o, err));
-	GP_TRY(choose(&o, NULL, &id, err));
+	GP_TRY(newest(&o, &id, err));
 	GP_TRY(gp_restic_list(&o.restic, id, d->paths.backups, &names, err));
 	for (size_t i = 0; i < names.n; i++)
 		if (gp_backup_name_ok(arena, d->site.slug, names.v[i], &when))
-			newest = names.v[i];
-	if (!newest)
+			name = names.v[i];
+	if (!name)
 		return gp_fail(err, GP_E_FAILED, "there is no backup of the database in snapshot %.8s", id);
 	GP_TRY(gp_fs_remove(fetched_folder(d), err));
 	GP_TRY(gp_fs_mkdir(fetched_folder(d), ROOT_FOLDER, 0, 0, err));
-	GP_TRY(fetch_file(&o, id, newest, err));
-	manifest = gp_sprintf(arena, "%s.json", newest);
+	GP_TRY(fetch_file(&o, id, name, err));
+	manifest = gp_sprintf(arena, "%s.json", name);
 	if (gp_strv_has(&names, manifest))
 		GP_TRY(fetch_file(&o, id, manifest, err));
-	gp_tell_note(d->ctx, "%s of snapshot %.8s was brought back", newest, id);
-	*ret = gp_sprintf(arena, "%s/%s", fetched_folder(d), newest);
+	gp_tell_note(d->ctx, "%s of snapshot %.8s was brought back", name, id);
+	*ret = gp_sprintf(arena, "%s/%s", fetched_folder(d), name);
 	return 0;
 }
 

@@ -13,16 +13,12 @@ struct gp_ctx;
 struct gp_deploy;
 struct gp_error;
 
-/* With the site's lock held, as all of these but list; d is loaded. A snapshot, those forgotten that are kept no longer, and a part of the
+/* With the site's lock held, as all of these; d is loaded. A snapshot, those forgotten that are kept no longer, and a part of the
  * repository read back. Makes the repository the first time. */
 int gp_offsite_backup(struct gp_deploy *d, struct gp_restic_done *ret, struct gp_error *err);
-/* All of it for a site: load and lock. */
-int gp_offsite_site(struct gp_ctx *ctx, const char *slug, struct gp_restic_done *ret, struct gp_error *err);
 
-/* The site's snapshots, the newest first. */
-int gp_offsite_list(struct gp_deploy *d, struct gp_restic_snapshots *ret, struct gp_error *err);
-/* paths of a snapshot (NULL: the newest) below the folder `to`, which is there and root's: to/srv/sum/<slug>/media. Media may hold links. */
-int gp_offsite_fetch(struct gp_deploy *d, const char *snapshot, const struct gp_strv *paths, const char *to, struct gp_error *err);
+/* paths of the newest snapshot below the folder `to`, which is there and root's: to/srv/sum/<slug>/media. Media may hold links. */
+int gp_offsite_fetch(struct gp_deploy *d, const struct gp_strv *paths, const char *to, struct gp_error *err);
 /* The newest backup of the database in the newest snapshot, with its manifest where it has one, into the state folder; *ret: its path. What was
  * fetched so before is gone. */
 int gp_offsite_fetch_dump(struct gp_deploy *d, const char **ret, struct gp_error *err);
