@@ -249,30 +249,6 @@ static int init_facts(struct gp_adopt_facts *f, struct gp_error *err)
 	return 0;
 }
 
-/* redis://HOST:6379/N of this host's own server. */
-static bool redis_number(const char *url, int *ret)
-{
-	static const char *const hosts[] = { "127.0.0.1", "localhost", "[::1]" };
-	const char *rest = url && gp_starts_with(url, "redis://") ? url + strlen("redis://") : NULL, *slash, *at;
-	int64_t n = 0;
-
-	if (!rest)
-		return false;
-	slash = strchrnul(rest, '/');
-	at = memrchr(rest, '@', (size_t)(slash - rest));
-	rest = at ? at + 1 : rest;
-	if (slash[0] && slash[1] && !gp_parse_int(slash + 1, 0, GP_REDIS_DATABASES - 1, &n))
-		return false;
-	*ret = (int)n;
-	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
-		size_t len = strlen(hosts[i]);
-
-		if (strncmp(rest, hosts[i], len) == 0 && (rest + len == slash || strncmp(rest + len, ":6379", (size_t)(slash - rest) - len) == 0))
-			return true;
-	}
-	return false;
-}
-
 void gp_adopt_redis_facts(struct gp_adopt_facts *f)
 {
 	static const struct { const char *key, *suffix; } rows[] = {
@@ -284,7 +260,7 @@ void gp_adopt_redis_facts(struct gp_adopt_facts *f)
 		bool known = false;
 		int number;
 
-		if (!redis_number(gp_adopt_env(f, rows[i].key), &number))
+		if (!gp_redisdb_of_url(gp_adopt_env(f, rows[i].key), &number))
 			continue;
 		/* Results lie with the queue, as a rule. */
 		for (size_t k = 1; k < a->redis_n && i == 2; k++)

@@ -71,6 +71,9 @@ static void tell_env(struct gp_clone *c)
 
 	if (c->carried.n)
 		gp_tell_note(c->ctx, "carried over from .env: %s", gp_strv_join(c->ctx->arena, &c->carried, ", "));
+	if (c->left.n)
+		gp_tell_warn(c->ctx, "not carried over, because they lead to the database or the Redis of %s: %s: what should they be? %s", c->from.slug,
+			gp_strv_join(c->ctx->arena, &c->left, ", "), c->paths.env);
 	for (size_t i = 0; i < c->carried.n && !c->same; i++) {
 		const char *value = gp_dotenv_get(&c->env, c->carried.v[i]);
 
@@ -101,7 +104,7 @@ static int site(struct run *r, struct gp_error *err)
 		gp_tell_note(c->ctx, "%s is there from the run before", c->yaml);
 		return gp_site_load(c->ctx->arena, c->ctx->etc_dir, c->request->to, &c->site, err);
 	}
-	c->lines = gp_clone_env(c->ctx->arena, &c->env, &c->from, &c->site, &c->carried);
+	c->lines = gp_clone_env(c->ctx->arena, &c->env, &c->from, &c->site, &c->carried, &c->left);
 	GP_TRY(gp_fs_mkdirs(c->ctx->sites_dir, err));
 	c->begun = true;
 	GP_TRY(gp_fs_mkdir(c->paths.root, SITE_FOLDER, 0, 0, err));

@@ -47,6 +47,7 @@ struct gp_clone {
 	const char *text;          /* of its file */
 	const char *lines;         /* of its `.env`: what is carried over */
 	struct gp_strv carried;    /* the names of those keys */
+	struct gp_strv left;       /* of those that are not, because they lead to the source's database or Redis */
 	struct gp_restore_request restore;
 	struct gp_restore file;    /* the backup, as a restore has it */
 	struct gp_tree_copied copied;
@@ -62,9 +63,10 @@ int gp_clone_run(struct gp_ctx *ctx, const struct gp_clone_request *request, str
  */
 int gp_clone_site(struct gp_arena *arena, const char *slug, const char *text, const char *to, const char *domain, const char **ret_text,
 	struct gp_site *ret_from, struct gp_site *ret, struct gp_error *err);
-/* The lines of `.env` that are carried over: all that goldpath would not make itself for this slug, this domain and this host. */
+/* The lines of `.env` that are carried over: all that goldpath would not make itself for this slug, this domain and this host,
+ * and what would lead the clone to the source's database or Redis. */
 const char *gp_clone_env(struct gp_arena *arena, const struct gp_dotenv *env, const struct gp_site *from, const struct gp_site *to,
-	struct gp_strv *ret_keys);
+	struct gp_strv *ret_keys, struct gp_strv *ret_left);
 
 /* clone_source.c: the old site, found and read; lock: the old site's, taken where it is on this host. */
 int gp_clone_source(struct gp_clone *c, struct gp_lock *lock, struct gp_error *err);

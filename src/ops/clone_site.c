@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "ops/clone.h"
+#include "ops/redisdb.h"
 
 enum { VALUES_MAX = 5 };
 
@@ -79,8 +80,27 @@ static const struct {
 	{ "CELERY_RESULT_BACKEND", OF_HOST },
 };
 
+static bool is_own(const char *key)
+{
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (gp_streq(own[i].key, key))
+			return true;
+	return false;
+}
+
+/* The clone's worker would take the source's tasks, and its migrations go into the source's database. */
+static bool leads_to_source(const struct gp_dotenv *env, const struct gp_dotenv_pair *pair, const struct gp_site *from, const struct gp_site *to)
+{
+	const char *password = gp_dotenv_get(env, "DJANGO_DB_PASSWORD");
+	int number;
+
+	return !gp_streq(from->slug, to->slug) && !is_own(pair->key) &&
+	       (gp_redisdb_of_url(pair->value, &number) || (password && *password && strstr(pair->value, password)));
+}
+
 static bool is_made_anew(const struct gp_dotenv_pair *pair, const struct gp_site *from, const struct gp_site *to)
 {
+	int number;
 	bool other_slug = !gp_streq(from->slug, to->slug), other_domain = !gp_streq(from->domain, to->domain);
 
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
@@ -88,21 +108,25 @@ static bool is_made_anew(const struct gp_dotenv_pair *pair, const struct gp_site
 			continue;
 		/* The numbers of this host's Redis are given out by goldpath; another Redis is somebody's choice. */
 		if (own[i].of == OF_HOST)
-			return gp_starts_with(pair->value, "redis://127.0.0.1:6379/");
+			return gp_redisdb_of_url(pair->value, &number);
 		return own[i].of == OF_SLUG ? other_slug : other_domain;
 	}
 	return other_slug && gp_strv_has(&from->secrets, pair->key);
 }
 
 const char *gp_clone_env(struct gp_arena *arena, const struct gp_dotenv *env, const struct gp_site *from, const struct gp_site *to,
-	struct gp_strv *ret_keys)
+	struct gp_strv *ret_keys, struct gp_strv *ret_left)
 {
 	GP_AUTO_BUF out = { 0 };
 
-	*ret_keys = (struct gp_strv){ 0 };
+	*ret_keys = *ret_left = (struct gp_strv){ 0 };
 	for (size_t i = 0; i < env->n; i++) {
 		if (is_made_anew(&env->pairs[i], from, to))
 			continue;
+		if (leads_to_source(env, &env->pairs[i], from, to)) {
+			gp_strv_add(arena, ret_left, env->pairs[i].key);
+			continue;
+		}
 		gp_buf_puts(&out, gp_dotenv_line(arena, env->pairs[i].key, env->pairs[i].value));
 		gp_strv_add(arena, ret_keys, env->pairs[i].key);
 	}

@@ -190,3 +190,26 @@ int gp_redisdb_number(struct gp_ctx *ctx, struct gp_plan *plan, const char *use,
 	record(ctx, plan, use, *ret);
 	return 0;
 }
+
+bool gp_redisdb_of_url(const char *url, int *ret)
+{
+	static const char *const hosts[] = { "127.0.0.1", "localhost", "[::1]" };
+	const char *rest = url && gp_starts_with(url, "redis://") ? url + strlen("redis://") : NULL, *slash, *at;
+	int64_t n = 0;
+
+	if (!rest)
+		return false;
+	slash = strchrnul(rest, '/');
+	at = memrchr(rest, '@', (size_t)(slash - rest));
+	rest = at ? at + 1 : rest;
+	if (slash[0] && slash[1] && !gp_parse_int(slash + 1, 0, GP_REDIS_DATABASES - 1, &n))
+		return false;
+	*ret = (int)n;
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		size_t len = strlen(hosts[i]);
+
+		if (strncmp(rest, hosts[i], len) == 0 && (rest + len == slash || strncmp(rest + len, ":6379", (size_t)(slash - rest) - len) == 0))
+			return true;
+	}
+	return false;
+}

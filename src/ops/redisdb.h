@@ -30,6 +30,8 @@ struct gp_redisdb {
 int gp_redisdb_of(struct gp_ctx *ctx, const char *slug, struct gp_redisdb **ret, size_t *ret_n, struct gp_error *err);
 /* Is the number recorded for another site too? Only those that were set up by hand share one. */
 int gp_redisdb_is_shared(struct gp_ctx *ctx, const char *slug, int number, bool *ret, struct gp_error *err);
+/* redis://HOST:6379/N of this host's own server, with or without a user; *ret: N. False: it is another, or url is NULL. */
+bool gp_redisdb_of_url(const char *url, int *ret);
 const char *gp_redisdb_path(struct gp_ctx *ctx);
 
 #endif

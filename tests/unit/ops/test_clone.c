@@ -108,20 +108,21 @@ static void test_file_refused(void **state)
 
 static const char env_text[] =
 	"DJANGO_SETTINGS_MODULE=acme.settings.production\nDJANGO_SECRET_KEY=k\nPAY_KEY=p\nALLOWED_HOSTS=acme.test\nDJANGO_DB_NAME=acme\n"
-	"DJANGO_DB_USER=acme\nDJANGO_DB_PASSWORD=w\nDJANGO_DB_HOST=127.0.0.1\nDJANGO_STATIC_ROOT=/srv/sum/acme/static\nSITE_DOMAIN=acme.test\n"
-	"REDIS_URL=redis://127.0.0.1:6379/0\nCELERY_BROKER_URL=redis://queue.test:6379/0\nMAIL=\"a \\\"b\\\" $c\"\nDATABASE_URL=postgres://x\n";
+	"DJANGO_DB_USER=acme\nDJANGO_DB_PASSWORD=wordless\nDJANGO_DB_HOST=127.0.0.1\nDJANGO_STATIC_ROOT=/srv/sum/acme/static\nSITE_DOMAIN=acme.test\n"
+	"REDIS_URL=redis://localhost/0\nOTHER_QUEUE=redis://u:p@[::1]:6379/3\nREPORTS_DB=postgres://acme:wordless@db/acme\nCELERY_BROKER_URL=redis://queue.test:6379/0\nMAIL=\"a \\\"b\\\" $c\"\nDATABASE_URL=postgres://x\n";
 
 static void env_is(const char *to, const char *domain, const char *want)
 {
 	static const char file[] = "domain: acme.test\nsecrets: [PAY_KEY]\n" REST;
 	struct gp_site from, site;
 	struct gp_dotenv env, again;
-	struct gp_strv keys;
+	struct gp_strv keys, left;
 	const char *text, *lines;
 
 	assert_int_equal(gp_clone_site(arena, "acme", file, to, domain, &text, &from, &site, &err), 0);
 	assert_int_equal(gp_dotenv_parse(arena, env_text, strlen(env_text), &env, &err), 0);
-	lines = gp_clone_env(arena, &env, &from, &site, &keys);
+	lines = gp_clone_env(arena, &env, &from, &site, &keys, &left);
+	assert_string_equal(gp_strv_join(arena, &left, " "), gp_streq(to, "acme") ? "" : "OTHER_QUEUE REPORTS_DB");
 	assert_string_equal(gp_strv_join(arena, &keys, " "), want);
 	assert_int_equal(gp_dotenv_parse(arena, lines, strlen(lines), &again, &err), 0);
 	assert_int_equal(again.n, keys.n);
@@ -135,9 +136,9 @@ static void test_env(void **state)
 	env_is("two", NULL, "DJANGO_SETTINGS_MODULE DJANGO_DB_HOST CELERY_BROKER_URL MAIL");
 	/* The same site on another host: sessions and signed links stay good. Redis' numbers are that host's. */
 	env_is("acme", NULL, "DJANGO_SETTINGS_MODULE DJANGO_SECRET_KEY PAY_KEY ALLOWED_HOSTS DJANGO_DB_NAME DJANGO_DB_USER DJANGO_DB_PASSWORD"
-		" DJANGO_DB_HOST DJANGO_STATIC_ROOT SITE_DOMAIN CELERY_BROKER_URL MAIL DATABASE_URL");
+		" DJANGO_DB_HOST DJANGO_STATIC_ROOT SITE_DOMAIN OTHER_QUEUE REPORTS_DB CELERY_BROKER_URL MAIL DATABASE_URL");
 	env_is("acme", "b.test", "DJANGO_SETTINGS_MODULE DJANGO_SECRET_KEY PAY_KEY DJANGO_DB_NAME DJANGO_DB_USER DJANGO_DB_PASSWORD"
-		" DJANGO_DB_HOST DJANGO_STATIC_ROOT CELERY_BROKER_URL MAIL DATABASE_URL");
+		" DJANGO_DB_HOST DJANGO_STATIC_ROOT OTHER_QUEUE REPORTS_DB CELERY_BROKER_URL MAIL DATABASE_URL");
 }
 
 int main(void)
