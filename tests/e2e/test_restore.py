@@ -303,7 +303,7 @@ class Faults(Base):
             'no dump': 'gzip -c /etc/passwd',
             'cut before it was packed': 'gunzip -c good.sql.gz | head -n -5 | gzip',
             'plain, cut': 'gunzip -c good.sql.gz | head -c 100000',
-            'noise': 'head -c 5000 /dev/urandom',
+            'noise': "head -c 5000 /dev/urandom | tr -d '\\\\'",      # a backslash may be taken for a command, which is refused with 7
             'zeros': 'head -c 300000000 /dev/zero | gzip',
         })
         for name, how in cases.items():
