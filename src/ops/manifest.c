@@ -109,21 +109,6 @@ static char *text_of(const struct gp_manifest *m)
 	return text;
 }
 
-static int write_whole(int fd, const char *text, struct gp_error *err)
-{
-	for (size_t len = strlen(text); len;) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return gp_fail_errno(err, errno, "write it");
-		text += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int put_in_place(int folder, const char *text, const char *name, const struct gp_account *owner, struct gp_error *err)
 {
 	GP_AUTO_FD fd = -1;
@@ -133,7 +118,8 @@ static int put_in_place(int folder, const char *text, const char *name, const st
 	fd = openat(folder, part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return gp_fail_errno(err, errno, "write it");
-	GP_TRY(write_whole(fd, text, err));
+	if (gp_fs_write_all(fd, text, strlen(text)) < 0)
+		return gp_fail_errno(err, errno, "write it");
 	if (fchown(fd, owner->uid, owner->gid) < 0 || fchmod(fd, 0600) < 0 || fsync(fd) < 0 || renameat(folder, part, folder, name) < 0)
 		return gp_fail_errno(err, errno, "put it in place");
 	return 0;

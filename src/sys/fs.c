@@ -93,7 +93,7 @@ int gp_fs_read_nofollow(struct gp_arena *arena, const char *path, size_t max, co
 	return read_file(arena, path, O_NOFOLLOW, max, ret, ret_len, err);
 }
 
-static int write_all(int fd, const char *data, size_t len)
+int gp_fs_write_all(int fd, const char *data, size_t len)
 {
 	while (len) {
 		ssize_t n = write(fd, data, len);
@@ -163,7 +163,7 @@ static int write_candidate(const char *tmp, const void *data, size_t len, mode_t
 		return gp_fail_errno(err, errno, "write %s", tmp);
 	/* Owner before mode: chown clears set-id bits, and a file is never readable for others under the wrong owner. */
 	if (((uid != (uid_t)-1 || gid != (gid_t)-1) && fchown(fd, uid, gid) < 0) || fchmod(fd, mode) < 0 ||
-		write_all(fd, data, len) < 0 || fsync(fd) < 0)
+		gp_fs_write_all(fd, data, len) < 0 || fsync(fd) < 0)
 		return gp_fail_errno(err, errno, "write %s", tmp);
 	return 0;
 }
@@ -203,7 +203,7 @@ int gp_fs_append(const char *path, const char *line, struct gp_error *err)
 		return gp_fail_errno(err, errno, "append to %s", path);
 	/* One write of the whole line: a kill leaves it out or leaves it whole. One that a crash cut short stays a line of its own. */
 	text = gp_sprintf(arena, "%s%s\n", last == '\n' ? "" : "\n", line);
-	if (write_all(fd, text, strlen(text)) < 0 || fsync(fd) < 0) {
+	if (gp_fs_write_all(fd, text, strlen(text)) < 0 || fsync(fd) < 0) {
 		gp_fail_errno(err, errno, "append to %s", path);
 		(void)!ftruncate(fd, st.st_size); /* what a full disk let through */
 		return -1;

@@ -62,4 +62,7 @@ int gp_fs_free(const char *path, uint64_t *ret_bytes, uint64_t *ret_inodes, stru
 struct gp_strv;
 int gp_fs_list(struct gp_arena *arena, const char *path, struct gp_strv *ret, struct gp_error *err);
 
+/* All of it, through interruptions and short writes. -1 and errno where it cannot be. */
+int gp_fs_write_all(int fd, const char *data, size_t len);
+
 #endif

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "sys/digest.h"
+#include "sys/fs.h"
 #include "sys/library.h"
 
 #define FUNCTIONS(X)                                                                               \
@@ -274,21 +275,6 @@ int gp_pack_begin(int fd, int level, struct gp_pack **ret, struct gp_error *err)
 	return 0;
 }
 
-static int write_all(struct gp_pack *pack, const char *data, size_t len, struct gp_error *err)
-{
-	while (len) {
-		ssize_t n = write(pack->fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return gp_fail_errno(err, errno, "write it");
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* Write what is packed: all that is done by now, and with `all` the rest too. Without, wait only where no block is free any more. */
 static int take_packed(struct gp_pack *pack, bool all, struct gp_error *err)
 {
@@ -297,7 +283,8 @@ static int take_packed(struct gp_pack *pack, bool all, struct gp_error *err)
 	while ((b = to_take(pack->ring, all || is_full(pack->ring)))) {
 		if (b->bad)
 			return gp_fail(err, GP_E_FAILED, "libdeflate could not pack a block");
-		GP_TRY(write_all(pack, b->packed, b->packed_len, err));
+		if (gp_fs_write_all(pack->fd, b->packed, b->packed_len) < 0)
+			return gp_fail_errno(err, errno, "write it");
 		gp_digest_add(pack->digest, b->packed, b->packed_len);
 		pack->bytes += b->packed_len;
 		b->plain_len = 0;
