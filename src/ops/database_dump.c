@@ -47,6 +47,7 @@ int gp_dump_unpack(const struct gp_dump_file *dump, gp_unpacked *to, void *arg, 
 struct check {
 	struct gp_dumpcount *count;
 	uint64_t bytes, room;
+	struct gp_error wrong; /* with what is in it; GP_E_NONE: nothing yet */
 };
 
 static int count(void *arg, const char *data, size_t len, struct gp_error *err)
@@ -58,7 +59,10 @@ static int count(void *arg, const char *data, size_t len, struct gp_error *err)
 		gp_fail(err, GP_E_FAILED, "there is no room on the disk of Postgres for what is in it, more than %ju MiB", (uintmax_t)(c->room >> 20));
 		return gp_hint(err, "make room: df -h; old databases that were kept: psql -l");
 	}
-	return gp_dumpcount_feed(c->count, data, len, err);
+	/* A checksum stands behind what it is of: what damage has made of it is damaged first of all, whatever it looks like now. */
+	if (!c->wrong.kind)
+		gp_dumpcount_feed(c->count, data, len, &c->wrong);
+	return 0;
 }
 
 static int open_as(const char *path, const struct gp_account *as, uint64_t *ret_bytes, struct gp_error *err)
@@ -105,6 +109,11 @@ static int read_whole(struct gp_ctx *ctx, struct gp_dump_file *dump, struct chec
 	struct gp_packed packed;
 
 	GP_TRY(gp_dump_unpack(dump, count, c, ctx->arena, &packed, err));
+	if (c->wrong.kind) {
+		if (err)
+			*err = c->wrong;
+		return -1;
+	}
 	GP_TRY(gp_dumpcount_end(c->count, &dump->dumped, err));
 	dump->sha256 = packed.sha256;
 	return check_server(&dump->dumped, version, err);

@@ -189,6 +189,26 @@ static void test_no_dump(void **state)
 	assert_int_equal(check_with(text, strlen(text), ROOM, 170002, NULL), 0);
 }
 
+/* What a flipped bit has made of it may look like anything: that it is damaged is what is said, and not what it looks like. */
+static void test_damaged_and_odd(void **state)
+{
+	static const char text[] = HEAD "SELECT\n\\connect other\n" END;
+	char room[8192];
+
+	(void)state;
+	refused(text, strlen(text), ROOM, V15, "a command for psql");
+	assert_int_equal(err.kind, GP_E_REFUSED);
+	for (int how = 0; how < 2; how++) {
+		size_t n = how ? gzipped(text, room) : packed(text, room, sizeof(room));
+
+		refused(room, n, ROOM, V15, "a command for psql");
+		room[n - 6] ^= 4; /* of the last member's CRC32 (RFC 1952) */
+		refused(room, n, ROOM, V15, "");
+		assert_int_equal(err.kind, GP_E_FAILED);
+		assert_null(strstr(err.msg, "psql"));
+	}
+}
+
 static void test_no_file(void **state)
 {
 	GP_AUTO_DUMP dump = { .fd = -1 };
@@ -211,6 +231,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cut_short, begin, finish),
 		cmocka_unit_test_setup_teardown(test_flipped_bits, begin, finish),
 		cmocka_unit_test_setup_teardown(test_no_dump, begin, finish),
+		cmocka_unit_test_setup_teardown(test_damaged_and_odd, begin, finish),
 		cmocka_unit_test_setup_teardown(test_no_file, begin, finish),
 	};
 
