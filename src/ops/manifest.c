@@ -303,8 +303,9 @@ static int read_tables(struct gp_arena *arena, const json_t *object, struct gp_m
 	return 0;
 }
 
-static int parse(struct gp_arena *arena, const char *text, size_t len, const char *file, struct gp_manifest *m, struct gp_error *err)
+int gp_manifest_parse(struct gp_arena *arena, const char *text, size_t len, const char *file, struct gp_manifest *ret, struct gp_error *err)
 {
+	struct gp_manifest m = { 0 };
 	AUTO_JSON object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 	uint64_t version;
 
@@ -312,18 +313,20 @@ static int parse(struct gp_arena *arena, const char *text, size_t len, const cha
 		return gp_fail(err, GP_E_FAILED, "it is none: no JSON object");
 	if (!number_of(json_object_get(object, "v"), &version) || version != 1)
 		return wrong("v", err);
-	GP_TRY(read_texts(arena, object, m, err));
-	GP_TRY(read_numbers(object, m, err));
-	GP_TRY(read_reason(object, m, err));
-	GP_TRY(read_migrations(arena, json_object_get(object, "migrations"), m, err));
-	GP_TRY(read_tables(arena, object, m, err));
-	return gp_streq(m->file, file) ? 0 : gp_fail(err, GP_E_FAILED, "it is another file's, %s", m->file);
+	GP_TRY(read_texts(arena, object, &m, err));
+	GP_TRY(read_numbers(object, &m, err));
+	GP_TRY(read_reason(object, &m, err));
+	GP_TRY(read_migrations(arena, json_object_get(object, "migrations"), &m, err));
+	GP_TRY(read_tables(arena, object, &m, err));
+	if (!gp_streq(m.file, file))
+		return gp_fail(err, GP_E_FAILED, "it is another file's, %s", m.file);
+	*ret = m;
+	return 0;
 }
 
 int gp_manifest_read(struct gp_arena *arena, int folder, const char *file, struct gp_manifest *ret, struct gp_error *err)
 {
 	const char *name = gp_manifest_name(arena, file);
-	struct gp_manifest m = { 0 };
 	size_t len = 0;
 	char *text = NULL;
 	int there;
@@ -331,7 +334,6 @@ int gp_manifest_read(struct gp_arena *arena, int folder, const char *file, struc
 	GP_TRY_TO(err, there = read_file(arena, folder, name, &text, &len, err), "the manifest %s", name);
 	if (!there)
 		return 0;
-	GP_TRY_TO(err, parse(arena, text, len, file, &m, err), "the manifest %s", name);
-	*ret = m;
+	GP_TRY_TO(err, gp_manifest_parse(arena, text, len, file, ret, err), "the manifest %s", name);
 	return 1;
 }

@@ -53,6 +53,9 @@ const char *gp_manifest_name(struct gp_arena *arena, const char *file);
 int gp_manifest_write(struct gp_arena *arena, int folder, const struct gp_manifest *manifest, const struct gp_account *owner,
 	struct gp_error *err);
 
+/* What stands in one, as that of the backup `file`. Pure. */
+int gp_manifest_parse(struct gp_arena *arena, const char *text, size_t len, const char *file, struct gp_manifest *ret, struct gp_error *err);
+
 /* The one of the backup `file` in that folder: 1 read, 0 there is none, -1 it is none, or not that file's. */
 int gp_manifest_read(struct gp_arena *arena, int folder, const char *file, struct gp_manifest *ret, struct gp_error *err);
 
