@@ -168,6 +168,13 @@ static int open_pipes(int in[2], int out[2], int errp[2], int report[2], bool ha
 	return 0;
 }
 
+static const char *name_of(const struct gp_proc *proc)
+{
+	const char *slash = strrchr(proc->argv[0], '/');
+
+	return proc->name ? proc->name : slash ? slash + 1 : proc->argv[0];
+}
+
 static int start_failed(const struct gp_proc *proc, const struct gp_start_failure *failure, struct gp_error *err)
 {
 	if (failure->confining)
@@ -183,7 +190,7 @@ static int timed_out(const struct gp_proc *proc, const struct gp_proc_result *re
 	GP_AUTO_ARENA arena = gp_arena_new();
 	const struct gp_buf *said = ret->err.len ? &ret->err : &ret->out;
 
-	gp_fail(err, GP_E_FAILED, "%s did not end within %s and was killed", proc->argv[0], gp_duration(arena, timeout_ms));
+	gp_fail(err, GP_E_FAILED, "%s did not end within %s and was killed", name_of(proc), gp_duration(arena, timeout_ms));
 	return gp_detail(err, gp_buf_str(said), said->len);
 }
 
@@ -387,9 +394,8 @@ int gp_proc_fail(const struct gp_proc *proc, const struct gp_proc_result *result
 	GP_AUTO_ARENA arena = gp_arena_new();
 	const struct gp_buf *said = result->err.len ? &result->err : &result->out;
 	const char *last = verdict(arena, gp_buf_str(said));
-	const char *name = strrchr(proc->argv[0], '/');
+	const char *name = name_of(proc);
 
-	name = name ? name + 1 : proc->argv[0];
 	if (result->signal)
 		gp_fail(err, GP_E_FAILED, "%s was ended by signal %d (%s)", name, result->signal, strsignal(result->signal));
 	else

@@ -20,6 +20,7 @@ struct gp_error;
 
 struct gp_proc {
 	const char *const *argv;        /* argv[0] with a '/' is the file, else looked up in a fixed PATH */
+	const char *name;               /* what failures call it, where argv[0] only starts it (setpriv); NULL: argv[0] */
 	const char *const *env;         /* "KEY=value", on top of PATH, LANG=C.UTF-8 and, with as, HOME USER LOGNAME SHELL; NULL: none */
 	const char *cwd;                /* NULL: "/" */
 	const struct gp_account *as;    /* run as; NULL: as goldpath itself */
