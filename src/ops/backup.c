@@ -343,7 +343,8 @@ static int offsite(struct site_backup *s, struct gp_error *err)
 
 	if (result < 0 && err && err->kind == GP_E_LOCKED)
 		err->kind = GP_E_FAILED;
-	GP_TRY_TO(err, result, "the backup is made, and is not in the repository");
+	if (result < 0)
+		return gp_context(err, s->ret->offsite.snapshot ? "the backup is made, and a snapshot of it" : "the backup is made, and is not in the repository");
 	return 0;
 }
 

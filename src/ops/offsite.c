@@ -188,13 +188,27 @@ static int prepare(struct gp_deploy *d, const char *to, struct repository *o, st
 	return 0;
 }
 
-static int make(const struct repository *o, struct gp_error *err)
+static int note_place(const struct repository *o, struct gp_error *err)
 {
 	const char *note = gp_sprintf(o->d->ctx->arena, "%s\n", o->restic.repository);
 
-	GP_TRY(gp_restic_init(&o->restic, err));
-	GP_TRY(gp_fs_write(o->made, note, strlen(note), 0600, 0, 0, err));
-	gp_tell_note(o->d->ctx, "the repository %s was made", o->restic.repository);
+	return gp_fs_write(o->made, note, strlen(note), 0600, 0, 0, err);
+}
+
+/* The first time: made, unless there is one. Whether there is one is not asked before, for restic waits long for a bucket that is not there. */
+static int begin_place(const struct repository *o, struct gp_error *err)
+{
+	int made, there = 1;
+
+	GP_TRY(make_place(o, err));
+	GP_TRY(made = gp_restic_init(&o->restic, err));
+	if (!made)
+		GP_TRY(there = gp_restic_find(&o->restic, err));
+	if (!there)
+		return gp_fail(err, GP_E_FAILED, "the repository %s: restic finds none, and makes none", o->restic.repository);
+	GP_TRY(note_place(o, err));
+	if (made)
+		gp_tell_note(o->d->ctx, "the repository %s was made", o->restic.repository);
 	return 0;
 }
 
@@ -221,16 +235,9 @@ static int open_to_write(struct gp_deploy *d, struct repository *o, struct gp_er
 	GP_TRY(read_made(o, &made, err));
 	GP_TRY(ensure_password(o, err));
 	if (!gp_streq(made, o->restic.repository))
-		GP_TRY(make_place(o, err));
+		return begin_place(o, err);
 	GP_TRY(there = gp_restic_find(&o->restic, err));
-	if (!there && gp_streq(made, o->restic.repository))
-		return is_lost(o, err);
-	if (!there)
-		return make(o, err);
-	if (gp_streq(made, o->restic.repository))
-		return 0;
-	made = gp_sprintf(d->ctx->arena, "%s\n", o->restic.repository);
-	return gp_fs_write(o->made, made, strlen(made), 0600, 0, 0, err);
+	return there ? 0 : is_lost(o, err);
 }
 
 /* ---- a snapshot --------------------------------------------------------------------------------------------------------- */
@@ -300,8 +307,8 @@ int gp_offsite_backup(struct gp_deploy *d, struct gp_restic_done *ret, struct gp
 
 	GP_TRY(open_to_write(d, &o, err));
 	result = work(&o, ret, err);
-	/* The network or a deadline may have cut it off. A lock that is somebody else's is left to them. */
-	if (result == 0 || (err && err->kind == GP_E_LOCKED))
+	/* The network or a deadline may have cut it off. A lock that is somebody else's is left to them, and a check that found something has ended. */
+	if (result == 0 || (err && (err->kind == GP_E_LOCKED || err->kind == GP_E_CHECK)))
 		gp_fs_remove(o.working, NULL);
 	return result;
 }

@@ -18,6 +18,7 @@ enum { MINUTE = 60 * 1000, HOUR = 60 * MINUTE, SAID_MAX = 16 << 20, SNAPSHOTS_MA
  * repository and its cache can be written to, and they are root's own.
  */
 #define AS_READER "setpriv", "--inh-caps=-all", "--bounding-set=-all,+dac_read_search"
+#define KEYS_HINT "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are in the file SLUG.offsite beside the site's own"
 /* What is brought back gets its owner again. */
 #define AS_WRITER "setpriv", "--inh-caps=-all", "--bounding-set=-all,+dac_read_search,+dac_override,+chown,+fowner,+fsetid"
 
@@ -70,6 +71,47 @@ static int missing(struct gp_error *err)
 	return gp_hint(err, "`goldpath provision` installs it where `backup.offsite` in a site's file is set");
 }
 
+/* The words of restic, ssh and S3 that have an answer. The first that is found counts. */
+static bool explain(const struct gp_restic *r, const struct gp_proc_result *result, struct gp_error *err)
+{
+	static const struct {
+		const char *said;
+		enum gp_error_kind kind;
+		const char *words, *hint; /* NULL: it is about the password */
+	} known[] = {
+		{ "wrong password or no key found", GP_E_CONFIG, "has another password than the one in ", NULL },
+		{ "already locked", GP_E_LOCKED, "is in use by somebody else", "its timer tries again; where nobody is, `restic unlock`" },
+		{ "unable to create lock", GP_E_LOCKED, "cannot be locked", "is it in use, or may nothing be written there?" },
+		{ "Host key verification failed", GP_E_CONFIG, "is on a host that root's ssh does not know", "once, by hand, as root: ssh to it" },
+		{ "Permission denied (publickey", GP_E_CONFIG, "is on a host that does not let root's key in",
+			"a key in /root/.ssh, and its .pub there" },
+		{ "bucket does not exist", GP_E_CONFIG, "is in a bucket that is not there", "is it the right one? Has somebody deleted it?" },
+		{ "Access Key Id you provided does not exist", GP_E_CONFIG, "does not know the access key", KEYS_HINT },
+		{ "signature we calculated does not match", GP_E_CONFIG, "does not take the secret access key", KEYS_HINT },
+		{ "Access Denied", GP_E_CONFIG, "does not let the access key in", KEYS_HINT },
+		{ "already contains keys", GP_E_FAILED, "is half made", "where there is nothing else in it, empty it; the next run makes it again" },
+		{ "no space left on device", GP_E_FAILED, "is on a disk that is full", "make room there: df -h" },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (!strstr(gp_buf_str(&result->err), known[i].said))
+			continue;
+		gp_fail(err, known[i].kind, "the repository %s %s%s", r->repository, known[i].words, known[i].hint ? "" : r->password_file);
+		gp_detail(err, gp_buf_str(&result->err), result->err.len);
+		gp_hint(err, "%s", known[i].hint ? known[i].hint : "put the repository's own password into that file");
+		return true;
+	}
+	return false;
+}
+
+static int failed(const struct gp_restic *r, const struct gp_proc *proc, const struct gp_proc_result *result, struct gp_error *err)
+{
+	if (explain(r, result, err))
+		return -1;
+	gp_proc_fail(proc, result, err);
+	return gp_context(err, "the repository %s", r->repository);
+}
+
 static int run(const struct gp_restic *r, const char *const *as, const char *const *words, const struct gp_strv *more, int64_t timeout_ms,
 	struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err)
 {
@@ -84,38 +126,14 @@ static int run(const struct gp_restic *r, const char *const *as, const char *con
 	for (size_t i = 0; more && i < more->n; i++)
 		gp_strv_add(r->arena, &argv, more->v[i]);
 	proc->argv = argv.v;
+	proc->name = "restic";
 	proc->timeout_ms = timeout_ms;
 	proc->output_max = SAID_MAX;
 	proc->umask = 077;
-	return gp_proc_run(proc, ret, err);
-}
-
-/* The words of restic and ssh that have an answer. The first that is found counts. */
-static int explain(const struct gp_restic *r, const struct gp_proc *proc, const struct gp_proc_result *result, struct gp_error *err)
-{
-	static const struct {
-		const char *said;
-		enum gp_error_kind kind;
-		const char *words, *hint;
-	} known[] = {
-		{ "wrong password or no key found", GP_E_CONFIG, "has another password than the one in", "put the repository's own password into that file" },
-		{ "already locked", GP_E_LOCKED, "is in use by somebody else; its password is in", "its timer tries again; where nobody is, `restic unlock`" },
-		{ "unable to create lock", GP_E_LOCKED, "cannot be locked; its password is in", "is it in use, or may nothing be written there?" },
-		{ "Host key verification failed", GP_E_CONFIG, "is on a host that root's ssh does not know; its password is in", "once, by hand, as root: ssh to it" },
-		{ "Permission denied (publickey", GP_E_CONFIG, "is on a host that does not let root's key in; its password is in",
-			"a key in /root/.ssh, and its .pub there" },
-		{ "no space left on device", GP_E_FAILED, "is on a disk that is full; its password is in", "make room there: df -h" },
-	};
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (!strstr(gp_buf_str(&result->err), known[i].said))
-			continue;
-		gp_fail(err, known[i].kind, "the repository %s %s %s", r->repository, known[i].words, r->password_file);
-		gp_detail(err, gp_buf_str(&result->err), result->err.len);
-		return gp_hint(err, "%s", known[i].hint);
-	}
-	gp_proc_fail(proc, result, err);
-	return gp_context(err, "the repository %s", r->repository);
+	if (gp_proc_run(proc, ret, err) == 0)
+		return 0;
+	/* It says why it tries again, until its time is over. */
+	return explain(r, ret, err) ? -1 : gp_context(err, "the repository %s", r->repository);
 }
 
 static int must(const struct gp_restic *r, const char *const *as, const char *const *words, const struct gp_strv *more, int64_t timeout_ms,
@@ -124,7 +142,12 @@ static int must(const struct gp_restic *r, const char *const *as, const char *co
 	struct gp_proc proc = r->base;
 
 	GP_TRY(run(r, as, words, more, timeout_ms, &proc, ret, err));
-	return ret->status == 0 ? 0 : explain(r, &proc, ret, err);
+	return ret->status == 0 ? 0 : failed(r, &proc, ret, err);
+}
+
+static bool said(const struct gp_proc_result *result, const char *words)
+{
+	return strstr(gp_buf_str(&result->err), words);
 }
 
 /* ---- the repository --------------------------------------------------------------------------------------------------- */
@@ -138,16 +161,23 @@ int gp_restic_find(const struct gp_restic *r, struct gp_error *err)
 	GP_TRY(run(r, GP_ARGV(AS_READER), GP_ARGV("cat", "config", "--no-lock"), NULL, 3 * MINUTE, &proc, &result, err));
 	if (result.status == 0)
 		return 1;
-	if (result.status == NO_REPOSITORY || strstr(gp_buf_str(&result.err), "Is there a repository at the following location"))
+	if (result.status == NO_REPOSITORY || said(&result, "Is there a repository at the following location"))
 		return 0;
-	return explain(r, &proc, &result, err);
+	return failed(r, &proc, &result, err);
 }
 
 int gp_restic_init(const struct gp_restic *r, struct gp_error *err)
 {
 	GP_AUTO_RESULT result = { 0 };
+	struct gp_proc proc = r->base;
 
-	return must(r, GP_ARGV(AS_READER), GP_ARGV("init"), NULL, 5 * MINUTE, &result, err);
+	GP_TRY(run(r, GP_ARGV(AS_READER), GP_ARGV("init"), NULL, 5 * MINUTE, &proc, &result, err));
+	if (result.status == 0)
+		return 1;
+	/* until restic 0.16; since 0.17 */
+	if (said(&result, "config file already exists") || said(&result, "config already initialized"))
+		return 0;
+	return failed(r, &proc, &result, err);
 }
 
 int gp_restic_unlock(const struct gp_restic *r, struct gp_error *err)
@@ -235,7 +265,7 @@ int gp_restic_backup(const struct gp_restic *r, const char *host, const struct g
 	GP_TRY(run(r, GP_ARGV(AS_READER), GP_ARGV("backup", "--json", "--host", host, "--exclude", ".goldpath-*"), &more, 12 * HOUR, &proc, &result,
 		err));
 	if ((result.status != 0 && result.status != INCOMPLETE) || !gp_restic_read_done(r->arena, gp_buf_str(&result.out), ret))
-		return explain(r, &proc, &result, err);
+		return failed(r, &proc, &result, err);
 	count_unread(r->arena, gp_buf_str(&result.err), ret);
 	ret->unread += result.status == INCOMPLETE && !ret->unread;
 	return 0;
@@ -257,8 +287,14 @@ int gp_restic_check(const struct gp_restic *r, int part, int parts, struct gp_er
 {
 	const char *subset = gp_sprintf(r->arena, "--read-data-subset=%d/%d", part, parts);
 	GP_AUTO_RESULT result = { 0 };
+	int done = must(r, GP_ARGV(AS_READER), GP_ARGV("check", subset), NULL, 6 * HOUR, &result, err);
 
-	return must(r, GP_ARGV(AS_READER), GP_ARGV("check", subset), NULL, 6 * HOUR, &result, err);
+	/* It came to its end, and has found something: it was not cut off. */
+	if (done < 0 && err && said(&result, "repository contains errors")) {
+		err->kind = GP_E_CHECK;
+		gp_hint(err, "something of it is damaged or gone: `restic check` says what; begin a new one somewhere else, and look after the disk");
+	}
+	return done;
 }
 
 /* ---- what is there ------------------------------------------------------------------------------------------------------ */

@@ -25,7 +25,7 @@ struct gp_restic {
 
 /* 1 it is there and the password opens it, 0 there is none, -1 error: another password, no way to it. */
 int gp_restic_find(const struct gp_restic *r, struct gp_error *err);
-/* Make one where there is none. */
+/* Make one where there is none, and the bucket that it is in: 1 made, 0 there is one already, -1 error. */
 int gp_restic_init(const struct gp_restic *r, struct gp_error *err);
 /* Take every lock away: it is known that nobody is at work. */
 int gp_restic_unlock(const struct gp_restic *r, struct gp_error *err);
@@ -46,7 +46,7 @@ bool gp_restic_read_done(struct gp_arena *arena, const char *text, struct gp_res
 /* Forget snapshots of that host with that tag but so many, and take what only they had out of the repository. */
 int gp_restic_forget(const struct gp_restic *r, const char *host, const char *tag, int64_t daily, int64_t weekly, int64_t monthly,
 	struct gp_error *err);
-/* Is the repository whole? Its index, and the data of one of `parts` parts of it, read back and decrypted. */
+/* Is the repository whole? Its index, and the data of one of `parts` parts of it, read back and decrypted. GP_E_CHECK: it is not. */
 int gp_restic_check(const struct gp_restic *r, int part, int parts, struct gp_error *err);
 
 struct gp_restic_snapshot {

@@ -109,6 +109,27 @@ class Offsite(unittest.TestCase):
         self.assertEqual(len(self.snapshots('sftp:vault@127.0.0.1:acme')), 1)
         self.assertTrue(json.loads(self.host.goldpath('rehearse', lib.SLUG, '--offsite', '--json').out)['ok'])
 
+    def test_in_s3(self):
+        """In a bucket, which is not there yet, of a server that speaks S3's protocol; it knows no keys at first, and then takes any."""
+        self.host.sh('''
+            apt-get install -y -qq python3-venv >/dev/null
+            python3 -m venv /opt/s3; /opt/s3/bin/pip -q install 'moto[s3,server]>=5,<6'
+            ''')
+        serve = ("systemd-run -q --collect --unit=s3 {} /opt/s3/bin/moto_server -H 127.0.0.1 -p 5000;"
+                 " until curl -s -o /dev/null http://127.0.0.1:5000/; do sleep 0.2; done")
+        self.host.sh(serve.format('--setenv=INITIAL_NO_AUTH_ACTION_COUNT=0'))
+        self.addCleanup(self.to, VAULT)
+        self.addCleanup(self.host.sh, 'systemctl stop s3')
+        self.to('s3:http://127.0.0.1:5000/vault/acme')
+        self.host.write(CREDENTIALS, 'AWS_ACCESS_KEY_ID=an-access-key\nAWS_SECRET_ACCESS_KEY=a-very-secret-key\n', mode='0600')
+        done = self.backup(rc=3)
+        self.assertIn('does not know the access key', done.out)
+        self.host.sh(f'systemctl stop s3; {serve.format("")}')
+        for _ in range(2):
+            done = self.backup()
+            self.assertNotIn('a-very-secret-key', done.all)
+        self.assertTrue(json.loads(self.host.goldpath('rehearse', lib.SLUG, '--offsite', '--json').out)['ok'])
+
     # ------------------------------------------------------------ what may go wrong
 
     def test_another_password(self):
@@ -117,6 +138,14 @@ class Offsite(unittest.TestCase):
         self.host.sh(f'rm -r {OFFSITE}')
         self.assertIn('has another password than the one in', self.backup(rc=3).out)
         self.assertEqual(self.host.sh(f'find {VAULT} -type f | sort | xargs sha256sum'), before)
+
+    def test_something_of_it_is_gone(self):
+        self.backup()
+        self.host.sh(f'find {VAULT}/data -type f | head -n 1 | xargs rm')
+        done = self.backup(rc=5)
+        self.assertIn('the backup is made, and a snapshot of it: the repository', done.all)
+        self.assertIn('hint: something of it is damaged or gone', done.all)
+        self.assertFalse(self.host.run('test', '-e', f'{OFFSITE}/working').rc == 0)      # nobody else's lock is taken away next time
 
     def test_a_disk_that_is_not_mounted(self):
         self.backup()
