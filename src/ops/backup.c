@@ -90,25 +90,17 @@ static int tidy(struct making *m, struct gp_error *err)
 
 static int database_bytes(struct gp_deploy *d, uint64_t *ret, struct gp_error *err)
 {
-	const char *const params[] = { d->site.database.name };
-	const char *text = NULL;
+	bool local = is_local(d);
 	GP_AUTO_PG own = NULL;
 	struct gp_pg *pg;
-	int64_t size = 0;
+	int there;
 
-	if (is_local(d)) {
-		GP_TRY(gp_ctx_admin(d->ctx, (int)d->site.database.port, &pg, err));
-		GP_TRY(gp_pg_value(pg, d->ctx->arena, "select pg_database_size(oid) from pg_database where datname = $1", params, 1, &text, err));
-	} else {
-		GP_TRY(gp_deploy_login(d, &own, err));
-		GP_TRY(gp_pg_value(own, d->ctx->arena, "select pg_database_size(current_database())", NULL, 0, &text, err));
-	}
-	if (!text || !gp_parse_int(text, 0, INT64_MAX, &size)) {
-		gp_fail(err, GP_E_CONFIG, "there is no database %s", d->site.database.name);
-		return gp_hint(err, "`goldpath provision %s` makes it, with nothing in it", d->site.slug);
-	}
-	*ret = (uint64_t)size;
-	return 0;
+	GP_TRY(local ? gp_ctx_admin(d->ctx, (int)d->site.database.port, &pg, err) : gp_deploy_login(d, &own, err));
+	GP_TRY(there = gp_database_bytes(local ? pg : own, d->ctx->arena, local ? d->site.database.name : NULL, ret, err));
+	if (there)
+		return 0;
+	gp_fail(err, GP_E_CONFIG, "there is no database %s", d->site.database.name);
+	return gp_hint(err, "`goldpath provision %s` makes it, with nothing in it", d->site.slug);
 }
 
 /* Of the newest one that is there, proven or not. 0: none. */
@@ -363,16 +355,10 @@ static int run_steps(struct site_backup *s, struct gp_lock *lock, struct gp_erro
 	struct gp_ctx *ctx = s->d->ctx;
 
 	for (int i = 0; i < n; i++) {
-		int64_t start = gp_mono_ms();
-		int result;
+		int64_t start = gp_tell_step(ctx, steps[i].name, steps[i].words, i + 1, n);
 
 		gp_lock_step(lock, steps[i].name);
-		gp_tell(ctx, &(struct gp_event){ .kind = GP_EVENT_STEP, .name = steps[i].name, .text = steps[i].words, .index = i + 1,
-			.total = n });
-		result = steps[i].run(s, err);
-		gp_tell(ctx, &(struct gp_event){ .kind = result < 0 ? GP_EVENT_FAILED : GP_EVENT_DONE, .name = steps[i].name,
-			.ms = gp_mono_ms() - start });
-		GP_TRY(result);
+		GP_TRY(gp_tell_ended(ctx, steps[i].name, start, steps[i].run(s, err)));
 	}
 	return 0;
 }

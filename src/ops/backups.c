@@ -83,6 +83,19 @@ bool gp_backup_name_ok(struct gp_arena *arena, const char *slug, const char *nam
 	return when && gp_streq(name, gp_backup_name(arena, slug, when));
 }
 
+bool gp_backup_name_read(struct gp_arena *arena, const char *name, const char **ret_slug, int64_t *ret_when)
+{
+	const char *at = strstr(name, infix);
+	int64_t when = at ? gp_stamp_time(at + strlen(infix)) : 0;
+
+	if (!when)
+		return false;
+	if (ret_slug)
+		*ret_slug = gp_strndup(arena, name, (size_t)(at - name));
+	*ret_when = when;
+	return true;
+}
+
 /* ---- the list ------------------------------------------------------------------------------------------------------------- */
 
 /* The manifest may hold 65536 tables: what is not needed of it goes at once. */
@@ -102,8 +115,6 @@ static void read_manifest(struct gp_arena *arena, int folder, struct gp_backup_e
 	e->release = gp_strdup(arena, m.release);
 	e->verified = gp_strdup(arena, m.verified);
 	e->server = gp_strdup(arena, m.server);
-	e->sql_bytes = m.sql_bytes;
-	e->ms = m.ms;
 	for (size_t i = 0; i < m.tables.n; i++)
 		e->rows += m.tables.v[i].rows;
 	e->good = m.bytes == e->bytes;

@@ -25,6 +25,9 @@ int gp_backups_names(struct gp_arena *arena, int folder, struct gp_strv *ret, st
 /* <slug>_db_<STAMP>.sql.gz */
 const char *gp_backup_name(struct gp_arena *arena, const char *slug, int64_t when);
 bool gp_backup_name_ok(struct gp_arena *arena, const char *slug, const char *name, int64_t *ret_when);
+/* Whose, and of when, a file may be whose name begins so, whatever its end (<slug>_db_<STAMP>.sql); false: nothing of the kind. ret_slug may be
+ * NULL. */
+bool gp_backup_name_read(struct gp_arena *arena, const char *name, const char **ret_slug, int64_t *ret_when);
 
 struct gp_backup_entry {
 	const char *name;
@@ -35,8 +38,7 @@ struct gp_backup_entry {
 	bool needed;            /* the record of a release that is there names it */
 	/* By the manifest; "" and 0 where there is none. */
 	const char *sha256, *reason, *release, *verified, *server;
-	uint64_t rows, sql_bytes;
-	int64_t ms;
+	uint64_t rows;
 	/* The last rehearsal with it; at "" where there was none. */
 	struct {
 		const char *at, *error;

@@ -223,18 +223,14 @@ static int step(struct run *r, int i, struct gp_error *err)
 {
 	struct gp_ctx *ctx = r->c->ctx;
 	const char *skipped = steps[i].skip ? steps[i].skip(r->c) : NULL;
-	int64_t start = gp_mono_ms();
-	int result;
+	int64_t start = gp_tell_step(ctx, steps[i].name, steps[i].words, i + 1, STEPS);
 
 	gp_lock_step(&r->to, steps[i].name);
-	gp_tell(ctx, &(struct gp_event){ .kind = GP_EVENT_STEP, .name = steps[i].name, .text = steps[i].words, .index = i + 1, .total = STEPS });
 	if (skipped) {
-		gp_tell(ctx, &(struct gp_event){ .kind = GP_EVENT_SKIPPED, .name = steps[i].name, .text = skipped });
+		gp_tell_skipped(ctx, steps[i].name, skipped);
 		return 0;
 	}
-	result = steps[i].run(r, err);
-	gp_tell(ctx, &(struct gp_event){ .kind = result < 0 ? GP_EVENT_FAILED : GP_EVENT_DONE, .name = steps[i].name, .ms = gp_mono_ms() - start });
-	return result < 0 ? gp_context(err, "%s", steps[i].name) : 0;
+	return gp_tell_ended(ctx, steps[i].name, start, steps[i].run(r, err)) < 0 ? gp_context(err, "%s", steps[i].name) : 0;
 }
 
 /* ---- the deploy, and the end ------------------------------------------------------------------------------------------------------- */

@@ -195,26 +195,22 @@ int gp_clone_dump(struct gp_clone *c, struct gp_error *err)
 
 static int database_bytes(struct gp_clone *c, uint64_t *ret, struct gp_error *err)
 {
-	static const char sql[] = "select pg_database_size(oid) from pg_database where datname = $1";
 	struct gp_database db = gp_database_named(c->ctx, c->from.database.name, c->from.database.host, (int)c->from.database.port);
-	const char *text = NULL;
 	struct gp_pg *pg;
 	uint64_t room;
-	int64_t bytes = 0;
-	int version;
+	int version, there;
 
 	*ret = 0;
 	if (c->request->offsite)
 		return 0;
 	GP_TRY(gp_ctx_admin(c->ctx, db.port, &pg, err));
-	GP_TRY(gp_pg_value(pg, c->ctx->arena, sql, (const char *const[]){ db.name }, 1, &text, err));
-	if (!text || !gp_parse_int(text, 0, INT64_MAX, &bytes))
+	GP_TRY(there = gp_database_bytes(pg, c->ctx->arena, db.name, ret, err));
+	if (!there)
 		return gp_fail(err, GP_E_FAILED, "there is no database %s", db.name);
 	GP_TRY(gp_database_room(&db, &room, &version, err));
-	if (room < (uint64_t)bytes)
+	if (room < *ret)
 		return gp_fail(err, GP_E_FAILED, "the database %s takes %s, and there is no room for a second one", db.name,
-			gp_size_words(c->ctx->arena, (uint64_t)bytes));
-	*ret = (uint64_t)bytes;
+			gp_size_words(c->ctx->arena, *ret));
 	return 0;
 }
 

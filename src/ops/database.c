@@ -402,15 +402,16 @@ static int check_kept(const struct gp_database *db, const char **old, struct gp_
 	return gp_strv_has(&kept, *old) ? 0 : gp_fail(err, GP_E_REFUSED, "%s is no former database of %s", *old, db->name);
 }
 
-int gp_database_undo(const struct gp_database *db, const char *old, struct gp_restored *ret, struct gp_error *err)
+int gp_database_undo(const struct gp_database *db, const char *old, const char **ret, struct gp_error *err)
 {
-	struct gp_restored restored = { 0 };
+	const char *kept;
+	int64_t ms;
 
 	GP_TRY(gp_database_settle(db, err));
 	GP_TRY(check_kept(db, &old, err));
-	GP_TRY(gp_database_kept_name(db, &restored.old, err));
-	GP_TRY(gp_database_swap(db, old, restored.old, &restored.swap_ms, err));
-	*ret = restored;
+	GP_TRY(gp_database_kept_name(db, &kept, err));
+	GP_TRY(gp_database_swap(db, old, kept, &ms, err));
+	*ret = kept;
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 #include "sys/pg.h"
 
 struct gp_account;
+struct gp_arena;
 struct gp_ctx;
 struct gp_error;
 struct gp_site;
@@ -49,6 +50,8 @@ int gp_dump_find(const char *path, const struct gp_account *as, struct gp_dump_f
 /* Read it to its end: gzip's checksums, what is in it, pg_dump's closing line; refused where it is longer than `room` bytes, or of a newer
  * server than `version`, as gp_pg_version has it. */
 int gp_dump_check(struct gp_ctx *ctx, struct gp_dump_file *dump, uint64_t room, int version, struct gp_error *err);
+/* What a database takes on its server's disk; name NULL: the one that pg is in. 1 asked, 0 there is no such database, -1 error. */
+int gp_database_bytes(struct gp_pg *pg, struct gp_arena *arena, const char *name, uint64_t *ret, struct gp_error *err);
 /* For that: how long a dump there is room for on the server's disk, and which server it is. */
 int gp_database_room(const struct gp_database *db, uint64_t *ret_bytes, int *ret_version, struct gp_error *err);
 /* All of that. */
@@ -80,12 +83,8 @@ int gp_database_kept_name(const struct gp_database *db, const char **ret, struct
 /* 1: a database is kept by that name, 0: none is. */
 int gp_database_is_kept(const struct gp_database *db, const char *name, struct gp_error *err);
 
-struct gp_restored {
-	const char *old; /* the former one's name now */
-	int64_t swap_ms;
-};
-/* Put a kept one back; the one that was live is kept in turn. old NULL: the newest that is kept. */
-int gp_database_undo(const struct gp_database *db, const char *old, struct gp_restored *ret, struct gp_error *err);
+/* Put a kept one back; the one that was live is kept in turn, as *ret. old NULL: the newest that is kept. */
+int gp_database_undo(const struct gp_database *db, const char *old, const char **ret, struct gp_error *err);
 
 /* The kept ones, oldest first. */
 int gp_database_kept(const struct gp_database *db, struct gp_strv *ret, struct gp_error *err);

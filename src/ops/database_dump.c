@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/parse.h"
 #include "ops/database_load.h"
 #include "sys/account.h"
 #include "sys/ctx.h"
@@ -127,6 +128,21 @@ int gp_dump_check(struct gp_ctx *ctx, struct gp_dump_file *dump, uint64_t room, 
 	gp_dumpcount_free(c.count);
 	GP_TRY_TO(err, result, "the dump %s", dump->path);
 	return 0;
+}
+
+int gp_database_bytes(struct gp_pg *pg, struct gp_arena *arena, const char *name, uint64_t *ret, struct gp_error *err)
+{
+	/* As superuser names are looked up in pg_catalog alone. */
+	static const char sql[] = "select pg_catalog.pg_database_size(oid) from pg_catalog.pg_database"
+		" where datname = coalesce($1::text, pg_catalog.current_database())";
+	const char *text = NULL;
+	int64_t bytes;
+
+	GP_TRY(gp_pg_value(pg, arena, sql, (const char *const[]){ name }, 1, &text, err));
+	if (!text || !gp_parse_int(text, 0, INT64_MAX, &bytes))
+		return 0;
+	*ret = (uint64_t)bytes;
+	return 1;
 }
 
 /* The database may grow to this: its rows are about as long as in the dump, and have indexes. */

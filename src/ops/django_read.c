@@ -28,12 +28,6 @@ static const char *const danger_words[] = {
 };
 enum { DANGERS = sizeof(danger_names) / sizeof(danger_names[0]) };
 
-static void decref(json_t **json)
-{
-	json_decref(*json);
-}
-#define AUTO_JSON __attribute__((cleanup(decref))) json_t *
-
 static bool is_tame(struct gp_arena *arena, const char *text)
 {
 	char *copy = gp_strdup(arena, text);
@@ -204,7 +198,7 @@ static int read_root(struct gp_arena *arena, json_t *root, struct gp_django *ret
 int gp_django_read(struct gp_arena *arena, const char *text, size_t len, const char *const *needs, struct gp_django *ret,
 	struct gp_error *err)
 {
-	AUTO_JSON root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	json_auto_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 	struct gp_django read = { .part = "", .collected = "", .body = "", .location = "" };
 
 	if (!json_is_object(root))

@@ -18,12 +18,6 @@ enum {
 	LEAST_MS = 1000,
 };
 
-static void decref(json_t **json)
-{
-	json_decref(*json);
-}
-#define AUTO_JSON __attribute__((cleanup(decref))) json_t *
-
 static const char *text_of(struct gp_arena *arena, const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
@@ -86,7 +80,7 @@ static void explain_http(struct gp_arena *arena, struct gp_health *health, const
 
 static void read_json(struct gp_arena *arena, struct gp_health *health, const struct gp_site *site, const char *body, size_t len)
 {
-	AUTO_JSON root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+	json_auto_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
 	const char *status = json_string_value(json_object_get(root, "status"));
 	json_t *version = json_object_get(root, "version");
 

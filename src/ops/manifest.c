@@ -21,12 +21,6 @@ enum { MANIFEST_MAX = 8 << 20, LIST_MAX = 65536, TEXT_MAX = 300 };
 
 static const char part[] = ".goldpath-manifest.part";
 
-static void decref(json_t **json)
-{
-	json_decref(*json);
-}
-#define AUTO_JSON __attribute__((cleanup(decref))) json_t *
-
 static const char *const reasons[] = {
 #define X(id, words) [id] = (words),
 	GP_BACKUP_REASONS(X)
@@ -80,7 +74,7 @@ static json_t *tables_of(const struct gp_manifest *m, bool *ret_partial)
 
 static char *text_of(const struct gp_manifest *m)
 {
-	AUTO_JSON object = json_object();
+	json_auto_t *object = json_object();
 	bool partial;
 	json_t *tables = tables_of(m, &partial);
 	char *text;
@@ -306,7 +300,7 @@ static int read_tables(struct gp_arena *arena, const json_t *object, struct gp_m
 int gp_manifest_parse(struct gp_arena *arena, const char *text, size_t len, const char *file, struct gp_manifest *ret, struct gp_error *err)
 {
 	struct gp_manifest m = { 0 };
-	AUTO_JSON object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	json_auto_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 	uint64_t version;
 
 	if (!json_is_object(object))

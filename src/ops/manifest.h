@@ -21,7 +21,6 @@ struct gp_error;
 	X(GP_BACKUP_DEPLOY, "deploy")                                                                  \
 	X(GP_BACKUP_ROLLBACK, "rollback")                                                              \
 	X(GP_BACKUP_RESTORE, "restore")                                                                \
-	X(GP_BACKUP_REMOVE, "remove")                                                                  \
 	X(GP_BACKUP_CLONE, "clone")
 
 enum gp_backup_reason {

@@ -166,18 +166,13 @@ static int walk(struct drill *r, struct gp_lock *lock, const char **ret_step, st
 	struct gp_ctx *ctx = r->d->ctx;
 
 	for (int i = 0; i < STEPS; i++) {
-		int64_t start = gp_mono_ms();
-		int result;
+		int64_t start = gp_tell_step(ctx, steps[i].name, steps[i].words, i + 1, STEPS);
 
 		*ret_step = steps[i].name;
 		gp_lock_step(lock, steps[i].name);
-		gp_tell(ctx, &(struct gp_event){ .kind = GP_EVENT_STEP, .name = steps[i].name, .text = steps[i].words, .index = i + 1, .total = STEPS });
 		if (steps[i].run == drop)
 			r->ret->ms = start - r->began;
-		result = steps[i].run(r, err);
-		gp_tell(ctx, &(struct gp_event){ .kind = result < 0 ? GP_EVENT_FAILED : GP_EVENT_DONE, .name = steps[i].name,
-			.ms = gp_mono_ms() - start });
-		if (result < 0)
+		if (gp_tell_ended(ctx, steps[i].name, start, steps[i].run(r, err)) < 0)
 			return gp_context(err, "%s", steps[i].name);
 	}
 	*ret_step = NULL;

@@ -24,12 +24,6 @@ enum { RECORD_MAX = 4 << 20 };
 
 static const char suffix[] = ".json";
 
-static void decref(json_t **json)
-{
-	json_decref(*json);
-}
-#define AUTO_JSON __attribute__((cleanup(decref))) json_t *
-
 static const char *folder_of(struct gp_ctx *ctx, const struct gp_paths *paths)
 {
 	return gp_sprintf(ctx->arena, "%s/releases", paths->state);
@@ -102,7 +96,7 @@ int gp_release_record_read(struct gp_ctx *ctx, const struct gp_paths *paths, con
 	struct gp_error *err)
 {
 	const char *path = record_path(ctx, paths, release), *text;
-	AUTO_JSON object = NULL;
+	json_auto_t *object = NULL;
 	int there;
 
 	GP_TRY(there = gp_fs_read_nofollow(ctx->arena, path, RECORD_MAX, &text, NULL, err));

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "conf/site.h"
+#include "ops/backups.h"
 #include "sys/ctx.h"
 #include "sys/fs.h"
 #include "sys/lock.h"
@@ -33,7 +34,7 @@ static int read_record(struct gp_ctx *ctx, struct gp_removal *r, struct gp_error
 		stamp = lines.v[0];
 	r->begun = gp_strv_has(&lines, begun_line);
 	r->backup = gp_sprintf(ctx->arena, "%s/%s-%s", GP_REMOVED_DIR, r->slug, stamp);
-	r->dump = gp_sprintf(ctx->arena, "%s/%s_db_%s.sql.gz", r->backup, r->slug, stamp);
+	r->dump = gp_sprintf(ctx->arena, "%s/%s", r->backup, gp_backup_name(ctx->arena, r->slug, gp_stamp_time(stamp)));
 	return 0;
 }
 

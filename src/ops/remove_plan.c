@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "ops/adding.h"
+#include "ops/database.h"
 #include "ops/provision.h"
 #include "ops/redisdb.h"
 #include "ops/remove.h"
@@ -64,18 +65,13 @@ static bool is_elsewhere(struct gp_ctx *ctx, const char *path)
 
 static int database_bytes(struct gp_ctx *ctx, const struct gp_removal *r, uint64_t *ret, struct gp_error *err)
 {
-	const char *const params[] = { r->db.name };
-	const char *text;
 	struct gp_pg *pg;
-	int64_t bytes;
 
 	*ret = 0;
 	if (!r->drop_database)
 		return 0;
 	GP_TRY(gp_ctx_admin(ctx, r->db.port, &pg, err));
-	GP_TRY(gp_pg_value(pg, ctx->arena, "select pg_database_size(oid) from pg_database where datname = $1", params, 1, &text, err));
-	if (text && gp_parse_int(text, 0, INT64_MAX, &bytes))
-		*ret = (uint64_t)bytes;
+	GP_TRY(gp_database_bytes(pg, ctx->arena, r->db.name, ret, err));
 	return 0;
 }
 

@@ -65,14 +65,6 @@ static const char *find_file(struct gp_deploy *d, const char *file)
 	return !strchr(file, '/') && !gp_fs_exists(file) && gp_fs_exists(backup) ? backup : file;
 }
 
-/* SLUG_db_STAMP.sql.gz: the slug, NULL where it is no such name. */
-static const char *slug_of(struct gp_deploy *d, const char *name)
-{
-	const char *db = strstr(name, "_db_");
-
-	return db && gp_stamp_time(db + strlen("_db_")) ? gp_strndup(d->ctx->arena, name, (size_t)(db - name)) : NULL;
-}
-
 const char *gp_restore_file_name(const struct gp_restore *r)
 {
 	return name_of(r->file);
@@ -80,15 +72,22 @@ const char *gp_restore_file_name(const struct gp_restore *r)
 
 int64_t gp_restore_file_time(const struct gp_restore *r)
 {
-	const char *db = r->file ? strstr(name_of(r->file), "_db_") : NULL;
+	int64_t when = 0;
 
-	return db ? gp_stamp_time(db + strlen("_db_")) : 0;
+	if (r->file)
+		gp_backup_name_read(NULL, name_of(r->file), NULL, &when);
+	return when;
 }
 
 static void warn_of_another_site(struct gp_deploy *d, const struct gp_restore *r)
 {
-	const char *site = r->has_manifest ? r->manifest.site : slug_of(d, name_of(r->file));
+	const char *site = NULL;
+	int64_t when;
 
+	if (r->has_manifest)
+		site = r->manifest.site;
+	else
+		gp_backup_name_read(d->ctx->arena, name_of(r->file), &site, &when);
 	if (site && !gp_streq(site, d->site.slug))
 		gp_tell_warn(d->ctx, "%s is a backup of another site, %s", name_of(r->file), site);
 }
@@ -183,17 +182,17 @@ int gp_restore_check(struct gp_deploy *d, struct gp_restore *r, struct gp_error 
 
 int gp_restore_look(struct gp_deploy *d, const struct gp_restore *r, struct gp_overwritten *ret, struct gp_error *err)
 {
-	struct gp_overwritten there = { .database = r->db.name, .bytes = -1, .rows = -1 };
-	const char *bytes = NULL, *rows = NULL;
+	struct gp_overwritten there = { .database = r->db.name, .rows = -1 };
+	const char *rows = NULL;
+	uint64_t bytes = 0;
+	int sized;
 	GP_AUTO_PG own = NULL;
 	struct gp_backup_list list;
 
-	/* As superuser names are looked up in pg_catalog alone. */
 	GP_TRY(r->local ? gp_pg_open_admin(r->db.port, r->db.name, &own, err) : gp_deploy_login(d, &own, err));
-	GP_TRY(gp_pg_value(own, d->ctx->arena, "select pg_catalog.pg_database_size(pg_catalog.current_database())", NULL, 0, &bytes, err));
+	GP_TRY(sized = gp_database_bytes(own, d->ctx->arena, NULL, &bytes, err));
 	GP_TRY(gp_pg_value(own, d->ctx->arena, "select pg_catalog.sum(n_live_tup) from pg_catalog.pg_stat_user_tables", NULL, 0, &rows, err));
-	if (bytes)
-		gp_parse_int(bytes, 0, INT64_MAX, &there.bytes);
+	there.bytes = sized ? (int64_t)bytes : -1;
 	if (rows)
 		gp_parse_int(rows, 0, INT64_MAX, &there.rows);
 	if (gp_backups_list(d->ctx, &d->paths, d->site.slug, &list, NULL) == 0 && list.n)

@@ -272,17 +272,17 @@ void gp_rollback_reconnect(struct gp_deploy *d)
 	gp_slot_warm(d, gp_slot_is_routed(d, &next) ? &stable : &next);
 }
 
-static void tell_undone(struct gp_deploy *d, const struct gp_restored *back)
+static void tell_undone(struct gp_deploy *d, const char *kept)
 {
 	gp_rollback_reconnect(d);
-	gp_tell_note(d->ctx, "the database is again the one that was live; the restored one is kept as %s", back->old);
+	gp_tell_note(d->ctx, "the database is again the one that was live; the restored one is kept as %s", kept);
 }
 
 /* Whether it was put in place is asked of the server: 0 where it was not, too. */
 static int put_back(struct gp_deploy *d, const char *kept, struct gp_error *err)
 {
-	struct gp_restored back;
 	struct gp_database db;
+	const char *now;
 	int is_kept = 0;
 
 	GP_TRY(gp_database_of(d->ctx, &d->site, &db, err));
@@ -291,8 +291,8 @@ static int put_back(struct gp_deploy *d, const char *kept, struct gp_error *err)
 		GP_TRY(is_kept = gp_database_is_kept(&db, kept, err));
 	if (!is_kept)
 		return 0;
-	GP_TRY(gp_database_undo(&db, kept, &back, err));
-	tell_undone(d, &back);
+	GP_TRY(gp_database_undo(&db, kept, &now, err));
+	tell_undone(d, now);
 	return 0;
 }
 

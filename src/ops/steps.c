@@ -38,22 +38,18 @@ static int run_step(struct gp_deploy *d, const struct gp_steps *steps, int index
 {
 	const struct gp_step *step = &steps->v[index];
 	const char *skipped = step->skip ? step->skip(d) : NULL;
-	int64_t start = gp_mono_ms();
+	int64_t start = gp_tell_step(d->ctx, step->name, step->words, index + 1, steps->n);
+	int result;
 
-	gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_STEP, .name = step->name, .text = step->words, .index = index + 1,
-		.total = steps->n });
 	if (skipped) {
-		gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_SKIPPED, .name = step->name, .text = skipped });
+		gp_tell_skipped(d->ctx, step->name, skipped);
 		return 0;
 	}
 	GP_TRY(note(d, steps, index, "begin", err));
-	if (step->run(d, err) < 0) {
-		gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_FAILED, .name = step->name, .ms = gp_mono_ms() - start });
-		return -1;
-	}
-	GP_TRY(note(d, steps, index, "done", err));
-	gp_tell(d->ctx, &(struct gp_event){ .kind = GP_EVENT_DONE, .name = step->name, .ms = gp_mono_ms() - start });
-	return 0;
+	result = step->run(d, err);
+	if (result >= 0)
+		GP_TRY(note(d, steps, index, "done", err));
+	return gp_tell_ended(d->ctx, step->name, start, result);
 }
 
 /* After a failure: nothing half done stays, and the error says what serves now. -1: the database could not be put back, which is told, and left

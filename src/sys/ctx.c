@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "sys/pg.h"
 #include "sys/proc.h"
@@ -82,6 +83,23 @@ void gp_tell_warn(struct gp_ctx *ctx, const char *fmt, ...)
 	va_start(ap, fmt);
 	tell_text(ctx, GP_EVENT_WARN, fmt, ap);
 	va_end(ap);
+}
+
+int64_t gp_tell_step(struct gp_ctx *ctx, const char *name, const char *words, int index, int total)
+{
+	gp_tell(ctx, &(struct gp_event){ .kind = GP_EVENT_STEP, .name = name, .text = words, .index = index, .total = total });
+	return gp_mono_ms();
+}
+
+void gp_tell_skipped(struct gp_ctx *ctx, const char *name, const char *why)
+{
+	gp_tell(ctx, &(struct gp_event){ .kind = GP_EVENT_SKIPPED, .name = name, .text = why });
+}
+
+int gp_tell_ended(struct gp_ctx *ctx, const char *name, int64_t begun_ms, int result)
+{
+	gp_tell(ctx, &(struct gp_event){ .kind = result < 0 ? GP_EVENT_FAILED : GP_EVENT_DONE, .name = name, .ms = gp_mono_ms() - begun_ms });
+	return result < 0 ? -1 : 0;
 }
 
 void gp_tell_line(void *ctx, bool is_stderr, const char *text)

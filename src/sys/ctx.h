@@ -38,6 +38,11 @@ int gp_ctx_bus(struct gp_ctx *ctx, struct gp_bus **ret, struct gp_error *err);
 void gp_tell(struct gp_ctx *ctx, const struct gp_event *event);
 void gp_tell_note(struct gp_ctx *ctx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void gp_tell_warn(struct gp_ctx *ctx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A step begins, the index-th of total, counted from 1; returns when, for its end. */
+int64_t gp_tell_step(struct gp_ctx *ctx, const char *name, const char *words, int index, int total);
+void gp_tell_skipped(struct gp_ctx *ctx, const char *name, const char *why);
+/* It has ended, as result says: -1 badly, which is returned, or 0. */
+int gp_tell_ended(struct gp_ctx *ctx, const char *name, int64_t begun_ms, int result);
 /* As struct gp_proc's `line`, with the ctx as arg: passes a program's lines on as GP_EVENT_OUTPUT. */
 void gp_tell_line(void *ctx, bool is_stderr, const char *text);
 

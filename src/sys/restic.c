@@ -22,12 +22,6 @@ enum { MINUTE = 60 * 1000, HOUR = 60 * MINUTE, SAID_MAX = 16 << 20, SNAPSHOTS_MA
 /* What is brought back gets its owner again. */
 #define AS_WRITER "setpriv", "--inh-caps=-all", "--bounding-set=-all,+dac_read_search,+dac_override,+chown,+fowner,+fsetid"
 
-static void decref(json_t **json)
-{
-	json_decref(*json);
-}
-#define AUTO_JSON __attribute__((cleanup(decref))) json_t *
-
 /* ---- running ---------------------------------------------------------------------------------------------------------- */
 
 static void add_all(struct gp_arena *arena, struct gp_strv *to, const char *const *words)
@@ -210,7 +204,7 @@ static uint64_t number_of(const json_t *object, const char *key)
 
 bool gp_restic_read_done(struct gp_arena *arena, const char *text, struct gp_restic_done *ret)
 {
-	AUTO_JSON object = json_loads(gp_last_line(arena, text), 0, NULL);
+	json_auto_t *object = json_loads(gp_last_line(arena, text), 0, NULL);
 
 	if (!gp_streq(text_of(arena, object, "message_type"), "summary"))
 		return false;
@@ -230,7 +224,7 @@ static void count_unread(struct gp_arena *arena, const char *text, struct gp_res
 	struct gp_strv lines = gp_lines(arena, text);
 
 	for (size_t i = 0; i < lines.n; i++) {
-		AUTO_JSON object = json_loads(lines.v[i], 0, NULL);
+		json_auto_t *object = json_loads(lines.v[i], 0, NULL);
 
 		if (!gp_streq(text_of(arena, object, "message_type"), "error"))
 			continue;
@@ -316,20 +310,6 @@ static int64_t time_of(const char *text)
 	return when;
 }
 
-static struct gp_strv texts_of(struct gp_arena *arena, const json_t *object, const char *key)
-{
-	const json_t *list = json_object_get(object, key);
-	struct gp_strv texts = { 0 };
-
-	for (size_t i = 0; i < json_array_size(list) && i < SNAPSHOTS_MAX; i++) {
-		const char *text = json_string_value(json_array_get(list, i));
-
-		if (text && strlen(text) <= TEXT_MAX)
-			gp_strv_add(arena, &texts, gp_strdup(arena, text));
-	}
-	return texts;
-}
-
 static int newest_first(const void *a, const void *b)
 {
 	const struct gp_restic_snapshot *one = a, *other = b;
@@ -344,7 +324,7 @@ static bool is_id(const char *text)
 
 int gp_restic_read_snapshots(struct gp_arena *arena, const char *text, size_t len, struct gp_restic_snapshots *ret, struct gp_error *err)
 {
-	AUTO_JSON list = json_loadb(text, len, JSON_DECODE_ANY, NULL); /* null: none, in old versions */
+	json_auto_t *list = json_loadb(text, len, JSON_DECODE_ANY, NULL); /* null: none, in old versions */
 	size_t n = json_array_size(list);
 
 	if (!(json_is_array(list) || json_is_null(list)) || n > SNAPSHOTS_MAX)
@@ -357,14 +337,7 @@ int gp_restic_read_snapshots(struct gp_arena *arena, const char *text, size_t le
 
 		if (!is_id(id))
 			return gp_fail(err, GP_E_FAILED, "what restic says of its snapshots is not understood");
-		ret->v[ret->n++] = (struct gp_restic_snapshot){
-			.id = id,
-			.host = text_of(arena, object, "hostname"),
-			.when = time_of(text_of(arena, object, "time")),
-			.tags = texts_of(arena, object, "tags"),
-			.paths = texts_of(arena, object, "paths"),
-			.bytes = number_of(json_object_get(object, "summary"), "total_bytes_processed"),
-		};
+		ret->v[ret->n++] = (struct gp_restic_snapshot){ .id = id, .when = time_of(text_of(arena, object, "time")) };
 	}
 	qsort(ret->v, ret->n, sizeof(*ret->v), newest_first);
 	return 0;
@@ -391,7 +364,7 @@ int gp_restic_list(const struct gp_restic *r, const char *id, const char *folder
 	GP_TRY(must(r, GP_ARGV(AS_READER), GP_ARGV("ls", "--json", "--no-lock", id, folder), NULL, 30 * MINUTE, &result, err));
 	lines = gp_lines(r->arena, gp_buf_str(&result.out));
 	for (size_t i = 0; i < lines.n; i++) {
-		AUTO_JSON object = json_loads(lines.v[i], 0, NULL);
+		json_auto_t *object = json_loads(lines.v[i], 0, NULL);
 		const char *name = text_of(r->arena, object, "name");
 
 		if (gp_streq(text_of(r->arena, object, "type"), "file") &&

@@ -51,10 +51,7 @@ int gp_restic_check(const struct gp_restic *r, int part, int parts, struct gp_er
 
 struct gp_restic_snapshot {
 	const char *id;            /* 64 hexadecimal digits */
-	const char *host;
 	int64_t when;
-	struct gp_strv tags, paths;
-	uint64_t bytes;            /* in it; 0: not said (before restic 0.17) */
 };
 struct gp_restic_snapshots {
 	struct gp_restic_snapshot *v; /* the newest first */
