@@ -208,6 +208,30 @@ class Baseline(unittest.TestCase):
         finally:
             self.host.sh('umount /var/cache/apt/archives')
 
+    def test_b_the_clock_is_behind(self):
+        """A sandbox cannot set its clock: a package source from the future is what apt sees then."""
+        source, check = '/etc/apt/sources.list.d/future.list', '/etc/apt/apt.conf.d/zz-date'
+        self.host.sh('command -v gpg >/dev/null || apt-get install -y -q gpg gpg-agent >/dev/null; apt-get purge -y -q hello')
+        self.host.sh('''
+            export GNUPGHOME=/root/gnupg-future; mkdir -m 700 $GNUPGHOME
+            gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-gen-key future@example.com rsa2048 sign never
+            mkdir -p /srv/future/dists/stable/main/binary-amd64; cd /srv/future; gpg --batch --quiet --export >key.gpg
+            cd dists/stable; : >main/binary-amd64/Packages
+            { echo 'Suite: stable'; echo "Date: $(LC_ALL=C date -Ru -d '+4 days')"; echo 'Components: main'; echo 'Architectures: amd64'; echo SHA256:
+              echo " $(sha256sum main/binary-amd64/Packages | cut -d' ' -f1) 0 main/binary-amd64/Packages"; } >Release
+            gpg --batch --quiet --pinentry-mode loopback --passphrase '' --clearsign -o InRelease Release''')
+        self.host.write(source, 'deb [signed-by=/srv/future/key.gpg] file:/srv/future stable main\n')
+        self.host.write(check, 'Acquire::Check-Date "true";\n')
+        try:
+            with self.host_file('packages: [hello]\n'):
+                self.host.sh('touch -d "2 days ago" /var/lib/apt/lists/partial')
+                done = self.host.goldpath('provision', rc=1)
+                self.error(done, 'is not valid yet', "this host's clock is behind: `timedatectl`")
+                self.assertNotEqual(self.host.run('dpkg', '-s', 'hello').rc, 0)
+        finally:
+            self.host.sh(f'rm -r {source} {check} /srv/future /root/gnupg-future; apt-get update -q')
+        self.settled()
+
     def test_a_locale_that_is_not_there(self):
         self.host.sh(f'rm {UPGRADES}; apt-get purge -y -q hello')
         with self.host_file('packages: [hello]\n'):
