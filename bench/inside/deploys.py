@@ -104,9 +104,9 @@ class Prober(threading.Thread):
             self.answers.append((time.monotonic(), release))
             time.sleep(max(0.0, start + PROBE_EVERY - time.monotonic()))
 
-    def seen(self, release_before):
-        """When another release than that one answered first."""
-        return next((when for when, release in list(self.answers) if release and release != release_before), None)
+    def seen(self, release_before, since):
+        """When another release than that one answered first, from then on: in a soak others have answered before."""
+        return next((when for when, release in list(self.answers) if when > since and release and release != release_before), None)
 
     def steps_back(self):
         """Answers of a release after those of another that came later: none, if visitors are led over once."""
@@ -241,7 +241,7 @@ def deploy(way, sha, memory):
 def live_after(prober, before, start):
     deadline = time.monotonic() + LIVE_WITHIN
     while time.monotonic() < deadline:
-        seen = prober.seen(before)
+        seen = prober.seen(before, start)
         if seen:
             return seen - start
         time.sleep(0.01)
