@@ -100,6 +100,9 @@ struct made {
 	const char *name, *role, *password;
 };
 
+/* Autovacuum comes to each table that has been filled, and gives its lock to whoever waits for that long, by default a second each time. */
+#define NOT_FOR_AUTOVACUUM "SET deadlock_timeout = '10ms'"
+
 static int make_role(const struct gp_database *db, const struct made *m, struct gp_error *err)
 {
 	const char *verifier, *literal, *role, *until;
@@ -111,8 +114,9 @@ static int make_role(const struct gp_database *db, const struct made *m, struct 
 	GP_TRY(gp_pg_literal(pg, db->ctx->arena, verifier, &literal, err));
 	GP_TRY(gp_pg_value(pg, db->ctx->arena, "select quote_literal(now() + interval '1 day')", NULL, 0, &until, err));
 	return gp_pg_exec(pg, gp_sprintf(db->ctx->arena,
-		"CREATE ROLE %s LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT %d VALID UNTIL %s PASSWORD %s",
-		role, LOAD_CONNECTIONS, until, literal), err);
+		"CREATE ROLE %s LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT %d VALID UNTIL %s PASSWORD %s;"
+		" ALTER ROLE %s " NOT_FOR_AUTOVACUUM,
+		role, LOAD_CONNECTIONS, until, literal, role), err);
 }
 
 /* template0: nothing in it but what is Postgres' own. Which columns there are depends on the server's version, hence the JSON. */
@@ -166,6 +170,7 @@ static int hand_over(const struct gp_database *db, const struct made *m, struct 
 	GP_TRY(gp_pg_value(inside, db->ctx->arena, sql, GP_ARGS(db->name, m->role), 2, &commands, err));
 	if (!commands)
 		return gp_fail(err, GP_E_FAILED, "the live database %s is gone", db->name);
+	GP_TRY(gp_pg_exec(inside, NOT_FOR_AUTOVACUUM, err));
 	return gp_pg_exec(inside, commands, err);
 }
 

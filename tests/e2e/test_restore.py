@@ -275,6 +275,21 @@ class Whole(Base):
         self.host.healthy()
 
 
+    def test_the_planner_knows_its_tables(self):
+        """Statistics are in no dump. And long values are packed by what is fastest."""
+        self.sql("create table long_values (t text); insert into long_values select string_agg(md5((i % 50)::text), '') from generate_series(1, 500) i;"
+                 'create materialized view counted as select count(*) from long_values', DB)
+        made = self.host.goldpath('backup', lib.SLUG).out.strip()
+        self.host.goldpath('restore', lib.SLUG, '--file', made, FLAG, '--no-restart', '--no-backup')
+        self.assertEqual(self.sql("select count(*), count(*) filter (where reltuples < 0) from pg_class c join pg_namespace n on n.oid = relnamespace"
+                                  " where relkind in ('r', 'm') and nspname = 'public'", DB).split('|')[1], '0')
+        self.assertEqual(self.sql('select pg_column_compression(t) from long_values', DB), 'lz4')
+        self.host.goldpath('restore', lib.SLUG, '--file', '/root/good.sql.gz', FLAG, '--no-restart', '--no-backup')
+        self.forget_kept()
+        self.assertEqual(self.contents(), self.good)
+        self.host.healthy()
+
+
 class Trixie(Base):
     """The same with Postgres 17."""
     release = 'trixie'
