@@ -135,11 +135,15 @@ const char *gp_site_underscored(struct gp_arena *arena, const char *slug)
 	return name;
 }
 
+bool gp_database_host_is_local(const char *host)
+{
+	return !*host || *host == '/' || (gp_starts_with(host, "127.") && strspn(host, "0123456789.") == strlen(host)) ||
+	       gp_streq(host, "localhost") || gp_streq(host, "::1");
+}
+
 bool gp_site_database_is_local(const struct gp_site *site)
 {
-	const char *host = site->database.host;
-
-	return (gp_starts_with(host, "127.") && strspn(host, "0123456789.") == strlen(host)) || gp_streq(host, "localhost") || gp_streq(host, "::1");
+	return gp_database_host_is_local(site->database.host);
 }
 
 const char *gp_deploy_user(const struct gp_host *host, const struct gp_site *site)

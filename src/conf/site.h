@@ -79,5 +79,7 @@ const char *gp_site_underscored(struct gp_arena *arena, const char *slug);
 
 /* Is the database on this host (then role and database are made here) or somewhere else? */
 bool gp_site_database_is_local(const struct gp_site *site);
+/* The same of a host as libpq has it: "" and a path are a socket's. */
+bool gp_database_host_is_local(const char *host);
 
 #endif

@@ -43,9 +43,14 @@ static bool is_local(const struct gp_deploy *d)
 
 int gp_backup_check(struct gp_deploy *d, struct gp_error *err)
 {
-	const char *name = gp_dotenv_get(&d->env, "DJANGO_DB_NAME"), *port = gp_dotenv_get(&d->env, "DJANGO_DB_PORT");
+	const char *name = gp_dotenv_get(&d->env, "DJANGO_DB_NAME"), *port = gp_dotenv_get(&d->env, "DJANGO_DB_PORT"),
+		*host = gp_dotenv_get(&d->env, "DJANGO_DB_HOST");
 	int64_t number;
 
+	if (is_local(d) && host && !gp_database_host_is_local(host)) {
+		gp_fail(err, GP_E_CONFIG, "%s names a database on %.255s, the site's file one on this host", d->paths.env, host);
+		return gp_hint(err, "set `database.host` in the site's file to where the site's database is");
+	}
 	if (!is_local(d) || ((!name || gp_streq(name, d->site.database.name)) &&
 				    (!port || !gp_parse_int(port, 1, 65535, &number) || number == d->site.database.port)))
 		return 0;

@@ -77,11 +77,6 @@ int gp_deploy_look(struct gp_deploy *d, struct gp_error *err)
 	return 0;
 }
 
-static bool is_local(const char *host)
-{
-	return gp_starts_with(host, "127.") || gp_streq(host, "localhost") || gp_streq(host, "::1") || *host == '/';
-}
-
 const char *gp_deploy_without_migrate(const struct gp_deploy *d)
 {
 	return d->django && !d->django->pending.n ? "nothing to migrate" : NULL;
@@ -89,13 +84,9 @@ const char *gp_deploy_without_migrate(const struct gp_deploy *d)
 
 const char *gp_deploy_without_backup(const struct gp_deploy *d)
 {
-	const char *host = gp_dotenv_get(&d->env, "DJANGO_DB_HOST");
-
 	if (gp_deploy_without_migrate(d))
 		return "nothing to migrate";
-	if (!d->site.backup_before_migrate)
-		return "backup_before_migrate: false";
-	return gp_site_database_is_local(&d->site) && (!host || is_local(host)) ? NULL : "the database is on another host";
+	return d->site.backup_before_migrate ? NULL : "backup_before_migrate: false";
 }
 
 int gp_deploy_backup(struct gp_deploy *d, struct gp_error *err)

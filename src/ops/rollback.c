@@ -215,9 +215,7 @@ static int preflight(struct gp_deploy *d, struct gp_error *err)
 
 static const char *without_backup(const struct gp_deploy *d)
 {
-	if (!d->rollback->ahead.n || d->rollback->how == GP_ROLLBACK_CODE_ONLY)
-		return "the database stays as it is";
-	return gp_site_database_is_local(&d->site) ? NULL : "the database is on another host";
+	return !d->rollback->ahead.n || d->rollback->how == GP_ROLLBACK_CODE_ONLY ? "the database stays as it is" : NULL;
 }
 
 static const char *without(const struct gp_deploy *d, enum gp_rollback_how how)

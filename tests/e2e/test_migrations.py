@@ -10,6 +10,7 @@ RECORDS = f'/var/lib/goldpath/{lib.SLUG}/releases'
 BACKUPS = f'{lib.SITE}/backups'
 HEAD = 'from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n    dependencies = [("home", "%s")]\n    operations = [%s]\n'
 FIELD = HEAD % ('0002_home_page', 'migrations.AddField("HomePage", "stars", models.IntegerField(default=0))')
+ELSEWHERE = HEAD % ('0003_stars', 'migrations.AddField("HomePage", "moons", models.IntegerField(default=0))')
 BAD = HEAD % ('0003_stars', 'migrations.RunSQL("this is no SQL")')
 
 
@@ -21,6 +22,7 @@ class Migrations(unittest.TestCase):
         cls.host = lib.live(cls, 'migrations')
         cls.repo = lib.Repo(cls)
         cls.repo.branch('stars', {'home/migrations/0003_stars.py': FIELD})
+        cls.repo.branch('elsewhere', {'home/migrations/0003_stars.py': FIELD, 'home/migrations/0004_elsewhere.py': ELSEWHERE})
         cls.repo.branch('bad', {'home/migrations/0003_stars.py': FIELD, 'home/migrations/0004_bad.py': BAD})
         cls.repo.put(cls.host, lib.REPO)
 
@@ -115,6 +117,33 @@ class Migrations(unittest.TestCase):
             self.host.write(path, old)
         self.assertRegex(done.err, r'back up the database +left out \(backup_before_migrate: false\)')
         self.assertEqual(self.dumps(), dumps)
+
+    def test_6_a_database_on_another_host(self):
+        """Dumped by the site's own login."""
+        path, address, dumps = f'/etc/goldpath/sites/{lib.SLUG}.yaml', self.host.ip, self.dumps()
+        yaml = self.host.read(path)
+        self.host.sh(f'''
+            cp -p {lib.SITE}/.env /root/env
+            echo "listen_addresses = '*'" >>$(ls -d /etc/postgresql/*/main)/postgresql.conf
+            echo "host acme_kitchens acme_kitchens 0.0.0.0/0 scram-sha-256" >>$(ls -d /etc/postgresql/*/main)/pg_hba.conf
+            systemctl restart postgresql
+            sed -i 's/^DJANGO_DB_HOST=.*/DJANGO_DB_HOST={address}/' {lib.SITE}/.env''')
+        try:
+            done = self.deploy('elsewhere', rc=None)
+            self.assertIn(f'names a database on {address}, the site\'s file one on this host', done.err)
+            self.assertIn('hint: set `database.host`', done.err)
+            self.assertEqual(self.dumps(), dumps)
+            self.host.write(path, yaml + f'\ndatabase: {{host: {address}}}\n')
+            release = self.deploy('elsewhere').out.split()[0]
+            [dump] = set(self.dumps()) - set(dumps)
+            self.assertEqual(self.record(release)['backup'], f'{BACKUPS}/{dump}')
+            text = self.host.sh(f'gunzip -c {BACKUPS}/{dump}')
+            self.assertIn('PostgreSQL database dump complete', text)
+            self.assertNotIn('0004_elsewhere', text)
+        finally:
+            self.host.write(path, yaml)
+            self.host.sh(f'cp -p /root/env {lib.SITE}/.env')
+            self.deploy('elsewhere')
 
 
 if __name__ == '__main__':
