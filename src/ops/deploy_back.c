@@ -80,6 +80,7 @@ static int to_previous(struct gp_deploy *d, struct gp_error *err)
 	if (gp_statics_publish(d, d->previous, &why) < 0)
 		gp_tell_warn(d->ctx, "%s", why.msg);
 	GP_TRY(name_previous(d, err));
+	GP_TRY(gp_slot_env_back(d, err));
 	if (!runs) {
 		GP_TRY(gp_slot_restart(d, stable.unit, err));
 		GP_TRY(gp_slot_wait(d, &stable, d->previous, &health, err));

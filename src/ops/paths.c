@@ -38,6 +38,7 @@ struct gp_paths gp_site_paths(struct gp_ctx *ctx, const char *slug)
 		.logs = gp_sprintf(a, "/var/log/sum/%s", slug),
 		.state = gp_sprintf(a, "%s/%s", ctx->state_dir, slug),
 		.site_env = gp_sprintf(a, "%s/%s/site.env", ctx->state_dir, slug),
+		.site_env_before = gp_sprintf(a, "%s/%s/site.env.before", ctx->state_dir, slug),
 		.release_env = gp_sprintf(a, "%s/%s/release.env", ctx->state_dir, slug),
 		.next_env = gp_sprintf(a, "%s/%s/next.env", ctx->state_dir, slug),
 		.adopting = gp_sprintf(a, "%s/%s/adopting", ctx->state_dir, slug),

@@ -16,7 +16,7 @@ struct gp_paths {
 	const char *logs;      /* /var/log/sum/<slug> */
 	const char *state;     /* /var/lib/goldpath/<slug> */
 	/* In it what the units read, root-owned: a copy of `.env`, and which release gunicorn and Celery run. That one file says what is live. */
-	const char *site_env, *release_env, *next_env;
+	const char *site_env, *site_env_before, *release_env, *next_env;
 	const char *adopting;  /* is there from the beginning of the site's adoption to its end */
 	const char *run_user;  /* sum-<slug>; of a slug longer than 28 the start and a digest, since a user's name has 32 characters at most */
 	const char *gunicorn, *gunicorn_socket, *celery; /* units */

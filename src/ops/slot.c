@@ -1,7 +1,9 @@
 /* The two gunicorns of a site: which release, started, proven, led to, drained, stopped. */
 #include "ops/slot.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -54,12 +56,40 @@ const char *gp_slot_assigned(struct gp_ctx *ctx, const struct gp_slot *slot)
 	return release && gp_name_ok(GP_NAME_release, release) ? release : NULL;
 }
 
+/* What .env was when the site was last well. Once there it stays, until the release is proven or taken back. */
+static int keep_env(struct gp_deploy *d, struct gp_error *err)
+{
+	const char *text;
+	size_t len = 0;
+	int there;
+
+	if (gp_fs_exists(d->paths.site_env_before))
+		return 0;
+	GP_TRY(there = gp_fs_read_nofollow(d->ctx->arena, d->paths.site_env, GP_DOTENV_MAX, &text, &len, err));
+	return there ? gp_fs_write(d->paths.site_env_before, text, len, 0600, 0, 0, err) : 0;
+}
+
+int gp_slot_env_proven(struct gp_deploy *d, struct gp_error *err)
+{
+	return gp_fs_remove(d->paths.site_env_before, err);
+}
+
+int gp_slot_env_back(struct gp_deploy *d, struct gp_error *err)
+{
+	if (!gp_fs_exists(d->paths.site_env_before))
+		return 0;
+	if (rename(d->paths.site_env_before, d->paths.site_env) < 0)
+		return gp_fail_errno(err, errno, "put %s back", d->paths.site_env);
+	return 0;
+}
+
 int gp_slot_assign(struct gp_deploy *d, const struct gp_slot *slot, const char *release, struct gp_error *err)
 {
 	struct gp_strv env;
 	const char *sha, *text = "";
 
 	GP_TRY(gp_release_commit(d, release, &sha, err));
+	GP_TRY(keep_env(d, err));
 	GP_TRY(gp_dotenv_copy(d->ctx, d->paths.env, d->paths.site_env, err));
 	env = gp_release_env_of(d, release, sha ? sha : "");
 	for (size_t i = 0; i < env.n; i++) {

@@ -27,8 +27,12 @@ struct gp_slot gp_slot_next(const struct gp_paths *paths);
 
 /* The release that the slot's file names: what it runs from its next start on. NULL: none. */
 const char *gp_slot_assigned(struct gp_ctx *ctx, const struct gp_slot *slot);
-/* Write that file, and the copy of `.env` that the units read. One rename each. */
+/* Write that file, and the copy of `.env` that the units read. One rename each. The copy that was there is kept until one of the two below. */
 int gp_slot_assign(struct gp_deploy *d, const struct gp_slot *slot, const char *release, struct gp_error *err);
+/* The site is well with it. */
+int gp_slot_env_proven(struct gp_deploy *d, struct gp_error *err);
+/* It is not: the units begin with the former one again. Needs no room on the disk. */
+int gp_slot_env_back(struct gp_deploy *d, struct gp_error *err);
 
 /* The release that the slot's running process was started for (its environment, proc(5)); "": it does not run. */
 const char *gp_slot_runs(struct gp_deploy *d, const struct gp_slot *slot);

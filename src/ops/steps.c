@@ -8,6 +8,7 @@
 #include "ops/record.h"
 #include "ops/releases.h"
 #include "ops/rollback.h"
+#include "ops/slot.h"
 #include "sys/ctx.h"
 #include "sys/lock.h"
 
@@ -109,6 +110,8 @@ int gp_steps_walk(struct gp_deploy *d, const struct gp_steps *steps, const char 
 {
 	int64_t start = gp_mono_ms();
 
+	if (!from)
+		gp_slot_env_proven(d, NULL);
 	for (int i = from ? index_of(steps, from) : 0; i < steps->n; i++) {
 		int undone;
 
@@ -122,6 +125,7 @@ int gp_steps_walk(struct gp_deploy *d, const struct gp_steps *steps, const char 
 			gp_journal_note(d->ctx, &d->paths, "end", steps->v[i].name, d->release, NULL);
 		return -1;
 	}
+	gp_slot_env_proven(d, NULL);
 	if (!steps->trial)
 		write_history(d, steps, "ok", NULL, NULL, gp_mono_ms() - start);
 	return note(d, steps, steps->n, "end", err);
