@@ -180,8 +180,11 @@ static int list_in(struct gp_ctx *ctx, int folder, const char *slug, struct gp_b
 {
 	struct gp_backup_list list = { 0 };
 	struct gp_strv names;
+	struct stat owner;
 
 	GP_TRY(gp_backups_names(ctx->arena, folder, &names, err));
+	if (fstat(folder, &owner) < 0)
+		return gp_fail_errno(err, errno, "read the backups' folder");
 	list.v = gp_alloc_array(ctx->arena, names.n + 1, sizeof(*list.v));
 	for (size_t i = names.n; i-- > 0;) {
 		struct gp_backup_entry e = { .name = names.v[i], .rehearsed = { .at = "", .error = "" } };
@@ -192,6 +195,11 @@ static int list_in(struct gp_ctx *ctx, int folder, const char *slug, struct gp_b
 			continue;
 		e.bytes = (uint64_t)st.st_size;
 		read_manifest(ctx->arena, folder, &e);
+		/* It is opened as the folder's owner, so that nothing in there leads further than they could go. */
+		if (e.good && st.st_uid != owner.st_uid) {
+			e.good = false;
+			e.why = "of another user: chown it to the folder's owner";
+		}
 		list.v[list.n++] = e;
 	}
 	*ret = list;

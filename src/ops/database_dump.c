@@ -77,6 +77,10 @@ static int open_as(const char *path, const struct gp_account *as, uint64_t *ret_
 	if (as)
 		GP_TRY(gp_account_assume(as, &was, err));
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && errno == EACCES && as) {
+		gp_fail_errno(err, errno, "open %s as %s, whose folder it is in", path, as->name);
+		return gp_hint(err, "chown %s: %s", as->name, path);
+	}
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return gp_fail_errno(err, errno, "open %s", path);
 	if (!S_ISREG(st.st_mode))
