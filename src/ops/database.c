@@ -15,8 +15,8 @@
 #include "sys/pg.h"
 #include "sys/pg_team.h"
 
-/* A name has 63 bytes; "_gp_load_" and a stamp are 25 of them. */
-enum { BASE_MAX = 38, DIGEST = 8, PASSWORD = 32, SWAP_TRIES = 10, SWAP_EVERY_MS = 20, LOAD_CONNECTIONS = GP_PG_TEAM_MAX + 1 };
+/* A name has 63 bytes; "_gp_drill_" and a stamp are 26 of them. */
+enum { BASE_MAX = 37, DIGEST = 8, PASSWORD = 32, SWAP_TRIES = 10, SWAP_EVERY_MS = 20, LOAD_CONNECTIONS = GP_PG_TEAM_MAX + 1 };
 
 #define GP_ARGS(...) ((const char *const[]){ __VA_ARGS__ })
 
@@ -237,6 +237,49 @@ static int check_place(const struct gp_database *db, const struct gp_pg_login *l
 	return gp_fail(err, GP_E_REFUSED, "the dump would be loaded into database %s, and not into %s", there ? there : "?", want);
 }
 
+/*
+ * What only a superuser may make, the role that loads cannot. A dump says what it will; so no other extensions are made than those that a
+ * superuser has made in the live database, and before the dump has made anything that a script of theirs could come upon.
+ */
+static int bring_extensions(const struct gp_database *db, const struct made *m, struct gp_extensions *ret, struct gp_error *err)
+{
+	static const char sql[] =
+		"select format('%I', e.extname), case when n.nspname not in ('public', 'pg_catalog') then format('%I', n.nspname) end,"
+		" format('CREATE EXTENSION IF NOT EXISTS %I WITH SCHEMA %I', e.extname, n.nspname)"
+		" from pg_extension e join pg_namespace n on n.oid = e.extnamespace join pg_roles r on r.oid = e.extowner"
+		" where r.rolsuper and e.extname <> 'plpgsql' order by e.oid";
+	static const char rights[] =
+		"select format('GRANT SELECT, INSERT ON %s TO %I', c.oid::regclass, $1::text) from pg_depend d join pg_class c on c.oid = d.objid"
+		" where d.classid = 'pg_class'::regclass and d.deptype = 'e' and c.relkind = 'r'";
+	struct gp_arena *arena = db->ctx->arena;
+	GP_AUTO_PG live = NULL;
+	GP_AUTO_PG inside = NULL;
+	const char *const *cells, *role;
+	size_t n, columns;
+
+	GP_TRY(gp_pg_open_admin(db->port, db->name, &live, err));
+	GP_TRY(gp_pg_rows(live, arena, sql, NULL, 0, &cells, &n, &columns, err));
+	if (!n)
+		return 0;
+	GP_TRY(gp_pg_open_admin(db->port, m->name, &inside, err));
+	GP_TRY(gp_pg_identifier(inside, arena, m->role, &role, err));
+	for (size_t i = 0; i < n; i++) {
+		const char *name = cells[3 * i], *schema = cells[3 * i + 1];
+
+		if (schema) {
+			GP_TRY(gp_pg_exec(inside, gp_sprintf(arena, "CREATE SCHEMA IF NOT EXISTS %s AUTHORIZATION %s", schema, role), err));
+			gp_strv_add(arena, &ret->schemas, schema);
+		}
+		GP_TRY_TO(err, gp_pg_exec(inside, cells[3 * i + 2], err), "extension %s, which the live database has", name);
+		gp_strv_add(arena, &ret->names, name);
+	}
+	/* Some have tables that a dump gives rows to. */
+	GP_TRY(gp_pg_rows(inside, arena, rights, GP_ARGS(m->role), 1, &cells, &n, &columns, err));
+	for (size_t i = 0; i < n; i++)
+		GP_TRY(gp_pg_exec(inside, cells[i], err));
+	return 0;
+}
+
 static struct gp_pg_login login_of(const struct gp_database *db, const struct made *m)
 {
 	return (struct gp_pg_login){ .host = db->host, .port = db->port, .dbname = m->name, .user = m->role, .password = m->password };
@@ -245,12 +288,14 @@ static struct gp_pg_login login_of(const struct gp_database *db, const struct ma
 static int make_and_load(const struct gp_database *db, const struct made *m, const struct gp_dump_file *dump, struct gp_error *err)
 {
 	const struct gp_pg_login login = login_of(db, m);
+	struct gp_extensions there = { 0 };
 
 	GP_TRY(make_role(db, m, err));
 	GP_TRY(make_database(db, m, err));
 	GP_TRY(prepare(db, m, err));
+	GP_TRY(bring_extensions(db, m, &there, err));
 	GP_TRY(check_place(db, &login, err));
-	return gp_dump_load(db, dump, &login, err);
+	return gp_dump_load(db, dump, &there, &login, err);
 }
 
 static int fill(const struct gp_database *db, const struct made *m, const struct gp_dump_file *dump, struct gp_error *err)
@@ -348,10 +393,12 @@ int gp_database_kept_name(const struct gp_database *db, const char **ret, struct
 
 int gp_database_is_kept(const struct gp_database *db, const char *name, struct gp_error *err)
 {
-	struct gp_strv kept;
+	const char *there;
+	struct gp_pg *pg;
 
-	GP_TRY(gp_database_kept(db, &kept, err));
-	return gp_strv_has(&kept, name);
+	GP_TRY(admin(db, &pg, err));
+	GP_TRY(gp_pg_value(pg, db->ctx->arena, "select 1 from pg_database where datname = $1", GP_ARGS(name), 1, &there, err));
+	return there != NULL;
 }
 
 /* The server may have done it, and its answer was lost. */
@@ -390,39 +437,47 @@ int gp_database_kept(const struct gp_database *db, struct gp_strv *ret, struct g
 	return find_companions(db, "datname", "pg_database", "old", ret, err);
 }
 
+int gp_database_companions(const struct gp_database *db, struct gp_strv *ret, struct gp_error *err)
+{
+	struct gp_strv rejected;
+
+	GP_TRY(gp_database_kept(db, ret, err));
+	GP_TRY(find_companions(db, "datname", "pg_database", "bad", &rejected, err));
+	for (size_t i = 0; i < rejected.n; i++)
+		gp_strv_add(db->ctx->arena, ret, rejected.v[i]);
+	return 0;
+}
+
 int gp_database_waiting(const struct gp_database *db, struct gp_strv *ret, struct gp_error *err)
 {
 	return find_companions(db, "datname", "pg_database", "new", ret, err);
 }
 
-static int check_kept(const struct gp_database *db, const char **old, struct gp_error *err)
+static int check_kept(const struct gp_database *db, const char *old, struct gp_error *err)
 {
 	struct gp_strv kept;
 
 	GP_TRY(gp_database_kept(db, &kept, err));
-	if (!*old && kept.n)
-		*old = kept.v[kept.n - 1];
-	if (!*old)
-		return gp_fail(err, GP_E_REFUSED, "no former database of %s is kept", db->name);
-	return gp_strv_has(&kept, *old) ? 0 : gp_fail(err, GP_E_REFUSED, "%s is no former database of %s", *old, db->name);
+	return gp_strv_has(&kept, old) ? 0 : gp_fail(err, GP_E_REFUSED, "%s is no former database of %s", old, db->name);
 }
 
 int gp_database_undo(const struct gp_database *db, const char *old, const char **ret, struct gp_error *err)
 {
-	const char *kept;
+	const char *rejected;
 	int64_t ms;
 
 	GP_TRY(gp_database_settle(db, err));
-	GP_TRY(check_kept(db, &old, err));
-	GP_TRY(gp_database_kept_name(db, &kept, err));
-	GP_TRY(gp_database_swap(db, old, kept, &ms, err));
-	*ret = kept;
+	GP_TRY(check_kept(db, old, err));
+	/* It may have been written to, and so it stays for a while; but nobody who asks for the former one means this. */
+	GP_TRY(companion(db, "bad", &rejected, err));
+	GP_TRY(gp_database_swap(db, old, rejected, &ms, err));
+	*ret = rejected;
 	return 0;
 }
 
 int gp_database_drop(const struct gp_database *db, const char *old, struct gp_error *err)
 {
-	GP_TRY(check_kept(db, &old, err));
+	GP_TRY(check_kept(db, old, err));
 	return drop_database(db, old, err);
 }
 
@@ -432,12 +487,12 @@ void gp_database_drop_old(const struct gp_database *db, int64_t days)
 	struct gp_error why = { 0 };
 	struct gp_strv kept = { 0 };
 
-	if (gp_database_kept(db, &kept, &why) < 0)
+	if (gp_database_companions(db, &kept, &why) < 0)
 		gp_tell_warn(db->ctx, "%s", why.msg);
 	for (size_t i = 0; i < kept.n; i++) {
 		if (gp_now() - gp_stamp_time(strrchr(kept.v[i], '_') + 1) < days * DAY)
 			continue;
-		if (gp_database_drop(db, kept.v[i], &why) < 0)
+		if (drop_database(db, kept.v[i], &why) < 0)
 			gp_tell_warn(db->ctx, "%s", why.msg);
 		else
 			gp_tell_note(db->ctx, "%s was kept long enough, and is dropped", kept.v[i]);

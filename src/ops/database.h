@@ -35,6 +35,11 @@ int gp_database_of(struct gp_ctx *ctx, const struct gp_site *site, struct gp_dat
 /* The same by name, on this host. */
 struct gp_database gp_database_named(struct gp_ctx *ctx, const char *name, const char *host, int port);
 
+/* An extension that a superuser has made in the live database: the next one gets it before anything of the dump is there. */
+struct gp_extensions {
+	struct gp_strv names, schemas; /* as SQL has them; of schemas those that are made for one */
+};
+
 struct gp_dump_file {
 	const char *path;
 	int fd;                  /* -1: none */
@@ -80,17 +85,19 @@ int gp_database_swap(const struct gp_database *db, const char *in, const char *o
 /* A name for the one that is live, once it is kept, which nobody has: to be written down before the swap, so that whoever comes after a kill knows
  * whether there was one, and which database was live. */
 int gp_database_kept_name(const struct gp_database *db, const char **ret, struct gp_error *err);
-/* 1: a database is kept by that name, 0: none is. */
+/* 1: there is a database of that name, 0: there is none. */
 int gp_database_is_kept(const struct gp_database *db, const char *name, struct gp_error *err);
 
-/* Put a kept one back; the one that was live is kept in turn, as *ret. old NULL: the newest that is kept. */
+/* Put a kept one back, since the site is not well with the one that is live: that one, rejected, stays as *ret, and is none of the kept ones. */
 int gp_database_undo(const struct gp_database *db, const char *old, const char **ret, struct gp_error *err);
 
+/* The kept ones and the rejected ones. */
+int gp_database_companions(const struct gp_database *db, struct gp_strv *ret, struct gp_error *err);
 /* The kept ones, oldest first. */
 int gp_database_kept(const struct gp_database *db, struct gp_strv *ret, struct gp_error *err);
 /* Those that were loaded and wait to take the live one's place. */
 int gp_database_waiting(const struct gp_database *db, struct gp_strv *ret, struct gp_error *err);
-/* Drop those that are kept for more than so many days by now. What fails is told, and nothing else. */
+/* Drop those of the companions that are so many days old by now. What fails is told, and nothing else. */
 void gp_database_drop_old(const struct gp_database *db, int64_t days);
 /* Drop a kept one. */
 int gp_database_drop(const struct gp_database *db, const char *old, struct gp_error *err);

@@ -24,6 +24,7 @@ enum { STATEMENT_S = 3 * 3600, STATEMENT_MAX = 64 << 20, TEAM_LEAST = 2, WORDS =
 struct load {
 	struct gp_database db;
 	const struct gp_dump_file *dump;
+	const struct gp_extensions *there; /* NULL: none */
 	struct gp_pg_team *team;
 	struct gp_pg *single; /* instead of a team: all of it is one transaction there */
 	struct gp_pg *alone;  /* rows go to it, and to nobody else */
@@ -58,17 +59,52 @@ static bool is_owner(const char *text)
 
 /*
  * What a dump without --no-owner and --no-privileges has besides: everything becomes the owner's of the live database, and rights are
- * carried over from there. Extensions that are there already belong to the superuser, and a newer pg_dump's setting is unknown to an older server.
+ * carried over from there. Extensions that are there already belong to the superuser, what is to be replicated is the cluster's business, and a
+ * newer pg_dump's setting is unknown to an older server.
  */
 static bool is_left_out(const char *text)
 {
 	static const char *const beginnings[] = { "GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES ", "SET SESSION AUTHORIZATION ",
-		"COMMENT ON EXTENSION ", "SET transaction_timeout " };
+		"COMMENT ON EXTENSION ", "CREATE PUBLICATION ", "ALTER PUBLICATION ", "DROP PUBLICATION ", "COMMENT ON PUBLICATION ",
+		"CREATE SUBSCRIPTION ", "ALTER SUBSCRIPTION ", "DROP SUBSCRIPTION ", "COMMENT ON SUBSCRIPTION ", "SET transaction_timeout " };
 
 	for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++)
 		if (strncasecmp(text, beginnings[i], strlen(beginnings[i])) == 0)
 			return true;
 	return is_owner(text);
+}
+
+/* Is it `beginning NAME`, and a blank or nothing behind it? */
+static bool is_about(const char *text, const char *beginning, const struct gp_strv *names)
+{
+	size_t len = strlen(beginning);
+
+	if (strncasecmp(text, beginning, len) != 0)
+		return false;
+	for (size_t i = 0; i < names->n; i++) {
+		size_t end = len + strlen(names->v[i]);
+
+		if (gp_starts_with(text + len, names->v[i]) && (!text[end] || text[end] == ' '))
+			return true;
+	}
+	return false;
+}
+
+/* An extension that is there already, and the schema that was made for it. */
+static bool is_there(const struct load *l, const char *text)
+{
+	static const char *const extension[] = { "CREATE EXTENSION IF NOT EXISTS ", "CREATE EXTENSION ", "DROP EXTENSION IF EXISTS ", "DROP EXTENSION " };
+	static const char *const schema[] = { "CREATE SCHEMA ", "DROP SCHEMA IF EXISTS ", "DROP SCHEMA " };
+
+	if (!l->there || !l->there->names.n)
+		return false;
+	for (size_t i = 0; i < sizeof(extension) / sizeof(extension[0]); i++)
+		if (is_about(text, extension[i], &l->there->names))
+			return true;
+	for (size_t i = 0; i < sizeof(schema) / sizeof(schema[0]); i++)
+		if (is_about(text, schema[i], &l->there->schemas))
+			return true;
+	return false;
 }
 
 static bool begins(const char *text, const char *const *beginnings, size_t n)
@@ -179,6 +215,16 @@ static int first(struct load *l, struct gp_pg **ret, struct gp_error *err)
 	return 0;
 }
 
+static int refused(const struct load *l, const char *text, struct gp_error *err)
+{
+	if (err && l->db.name && gp_starts_with(text, "CREATE EXTENSION ") && strstr(err->msg, "permission denied")) {
+		err->hint[0] = '\0';
+		gp_hint(err, "what a superuser has made in the live database comes along: make it there, `sudo -u postgres psql -d %s`, and try again",
+			l->db.name);
+	}
+	return gp_context(err, "%s", l->doing);
+}
+
 /* Once all before it is done, and before all that follows. 1: rows follow. */
 static int in_order(struct load *l, const char *text, struct gp_error *err)
 {
@@ -186,7 +232,8 @@ static int in_order(struct load *l, const char *text, struct gp_error *err)
 	int rows_wanted;
 
 	GP_TRY(first(l, &pg, err));
-	GP_TRY_TO(err, rows_wanted = gp_pg_copy(pg, text, err), "%s", l->doing);
+	if ((rows_wanted = gp_pg_copy(pg, text, err)) < 0)
+		return refused(l, text, err);
 	if (rows_wanted) {
 		l->alone = pg;
 		return 1;
@@ -219,7 +266,7 @@ static int statement(void *arg, const char *text, struct gp_error *err)
 	GP_TRY(skip);
 	if (skip)
 		return 0;
-	if (is_left_out(text)) {
+	if (is_left_out(text) || is_there(l, text)) {
 		l->left_out++;
 		return 0;
 	}
@@ -270,18 +317,20 @@ static int cut(void *arg, const char *data, size_t len, struct gp_error *err)
 /* ---- afterwards --------------------------------------------------------------------------------------------------------- */
 
 /* By the role that loaded it: a dump may have put a view in a table's place, whose functions run as whoever asks. */
-static int count_table(struct load *l, struct gp_pg *pg, const char *schema, const char *table, const char *quoted, size_t *found,
-	struct gp_error *err)
+static int count_table(struct load *l, struct gp_pg *pg, const char *const cells[5], size_t *found, struct gp_error *err)
 {
 	GP_AUTO_ARENA arena = gp_arena_new();
-	const char *name = gp_table_name(arena, schema, table), *text;
+	const char *name = gp_table_name(arena, cells[0], cells[1]), *from = cells[3], *text;
 	uint64_t want;
 	int64_t have;
 
 	if (!gp_tables_find(&l->dump->dumped.tables, name, &want))
 		return 0;
 	*found += 1;
-	GP_TRY_TO(err, gp_pg_value(pg, arena, gp_sprintf(arena, "select count(*) from %s", quoted), NULL, 0, &text, err), "count %s", name);
+	/* An extension's own table has rows of its own, which no dump has. */
+	if (gp_streq(cells[4], "t"))
+		return 0;
+	GP_TRY_TO(err, gp_pg_value(pg, arena, gp_sprintf(arena, "select count(*) from %s", from), NULL, 0, &text, err), "count %s", name);
 	if (text && gp_parse_int(text, 0, INT64_MAX, &have) && (uint64_t)have == want)
 		return 0;
 	return gp_fail(err, GP_E_FAILED, "%s has %s rows, and the dump has %ju", name, text ? text : "no", (uintmax_t)want);
@@ -301,7 +350,10 @@ static int collect(struct load *l, const char *quoted, struct gp_pg **pg, struct
 static int compare(struct load *l, struct gp_error *err)
 {
 	static const char sql[] =
-		"select n.nspname, c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname)"
+		/* Rows of tables that inherit from one are in COPYs of their own; those of a partitioned table are nowhere but in its parts. */
+		"select n.nspname, c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname),"
+		" pg_catalog.format('%s %I.%I', case c.relkind when 'r' then 'only' else '' end, n.nspname, c.relname),"
+		" exists (select 1 from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')"
 		" from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
 		" where c.relkind in ('r', 'p', 'm') and n.nspname <> 'information_schema' and n.nspname not like 'pg\\_%' order by 1, 2";
 	const struct gp_tables *want = &l->dump->dumped.tables;
@@ -312,8 +364,8 @@ static int compare(struct load *l, struct gp_error *err)
 	GP_TRY(first(l, &pg, err));
 	GP_TRY(gp_pg_rows(pg, l->db.ctx->arena, sql, NULL, 0, &cells, &n, &columns, err));
 	for (size_t i = 0; i < n; i++) {
-		GP_TRY(collect(l, cells[3 * i + 2], &pg, err));
-		GP_TRY(count_table(l, pg, cells[3 * i], cells[3 * i + 1], cells[3 * i + 2], &found, err));
+		GP_TRY(collect(l, cells[columns * i + 2], &pg, err));
+		GP_TRY(count_table(l, pg, cells + columns * i, &found, err));
 	}
 	GP_TRY(first(l, &pg, err));
 	if (found < want->n)
@@ -343,6 +395,10 @@ static int run_load(struct load *l, struct gp_error *err)
 	gp_sql_free(&l->sql);
 	GP_TRY(result);
 	GP_TRY(first(l, &pg, err));
+	if (!l->single && gp_pg_in_transaction(pg)) {
+		gp_fail(err, GP_E_FAILED, "it begins a transaction and does not end it: what is in it would be lost");
+		return gp_hint(err, "put COMMIT; at its end, or take another one");
+	}
 	GP_TRY(check_same(l, &packed, err));
 	return compare(l, err);
 }
@@ -350,7 +406,7 @@ static int run_load(struct load *l, struct gp_error *err)
 static void tell(const struct load *l, uint64_t copied, size_t connections)
 {
 	if (l->left_out)
-		gp_tell_note(l->db.ctx, "%zu statements about owners, rights and extensions are left out", l->left_out);
+		gp_tell_note(l->db.ctx, "%zu statements about owners, rights, extensions and publications are left out", l->left_out);
 	gp_tell_note(l->db.ctx, "%ju rows in %zu tables, over %zu connection%s: all there", (uintmax_t)copied, l->dump->dumped.tables.n,
 		connections, connections == 1 ? "" : "s");
 }
@@ -374,10 +430,11 @@ static int load_over(struct load *l, struct gp_error *err)
 	return run_load(l, err);
 }
 
-int gp_dump_load(const struct gp_database *db, const struct gp_dump_file *dump, const struct gp_pg_login *login, struct gp_error *err)
+int gp_dump_load(const struct gp_database *db, const struct gp_dump_file *dump, const struct gp_extensions *there, const struct gp_pg_login *login,
+	struct gp_error *err)
 {
 	struct gp_pg_login patient = *login;
-	struct load l = { .db = *db, .dump = dump, .alike = *dump->dumped.client, .dealt = *dump->dumped.client };
+	struct load l = { .db = *db, .dump = dump, .there = there, .alike = *dump->dumped.client, .dealt = *dump->dumped.client };
 	GP_AUTO_PG_TEAM team = NULL;
 
 	patient.statement_s = STATEMENT_S;

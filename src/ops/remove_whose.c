@@ -138,11 +138,11 @@ static int ask_server(struct gp_ctx *ctx, struct gp_remove_db *db, struct gp_err
 		"  left join pg_database other on s.classid = 'pg_database'::regclass and other.oid = s.objid"
 		"  where s.refclassid = 'pg_authid'::regclass and s.refobjid = r.oid"
 		"  and coalesce(h.datname, other.datname, '') <> $1 and (not starts_with(coalesce(h.datname, other.datname, ''), $3)"
-		"   or substr(coalesce(h.datname, other.datname), length($3) + 1) !~ '^[0-9]{8}T[0-9]{6}Z$')), '')"
+		"   or substr(coalesce(h.datname, other.datname), length($3) + 1) !~ '^(old|bad)_[0-9]{8}T[0-9]{6}Z$')), '')"
 		" from (select 1) x left join pg_database d on d.datname = $1 left join pg_roles o on o.oid = d.datdba"
 		" left join pg_roles r on r.rolname = $2";
 	const struct gp_database database = gp_database_named(ctx, db->name, db->host, db->port);
-	const char *const params[] = { db->name, db->user, gp_sprintf(ctx->arena, "%s_gp_old_", database.base) };
+	const char *const params[] = { db->name, db->user, gp_sprintf(ctx->arena, "%s_gp_", database.base) };
 	struct gp_account postgres;
 	const char *const *cells;
 	size_t rows, columns;
@@ -159,7 +159,7 @@ static int ask_server(struct gp_ctx *ctx, struct gp_remove_db *db, struct gp_err
 	db->role_there = gp_streq(cells[2], "t");
 	db->role_super = gp_streq(cells[3], "t");
 	db->elsewhere = cells[4];
-	return gp_database_kept(&database, &db->former, err);
+	return gp_database_companions(&database, &db->former, err);
 }
 
 int gp_remove_find_db(struct gp_ctx *ctx, const struct gp_paths *paths, const char *slug, struct gp_remove_db *ret,

@@ -273,7 +273,7 @@ void gp_rollback_reconnect(struct gp_deploy *d)
 static void tell_undone(struct gp_deploy *d, const char *kept)
 {
 	gp_rollback_reconnect(d);
-	gp_tell_note(d->ctx, "the database is again the one that was live; the restored one is kept as %s", kept);
+	gp_tell_note(d->ctx, "the database is again the one that was live; the restored one stays for a while as %s", kept);
 }
 
 /* Whether it was put in place is asked of the server: 0 where it was not, too. */

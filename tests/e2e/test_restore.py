@@ -111,7 +111,7 @@ class Base(unittest.TestCase):
     @classmethod
     def forget_kept(cls):
         for name in cls.names():
-            if '_gp_old_' in name:
+            if '_gp_old_' in name or '_gp_bad_' in name:
                 cls.sql(f'drop database "{name}"')
 
     def untouched(self):
@@ -286,6 +286,35 @@ class Whole(Base):
         self.assertEqual(self.sql('select pg_column_compression(t) from long_values', DB), 'lz4')
         self.host.goldpath('restore', lib.SLUG, '--file', '/root/good.sql.gz', FLAG, '--no-restart', '--no-backup')
         self.forget_kept()
+        self.assertEqual(self.contents(), self.good)
+        self.host.healthy()
+
+
+    def test_what_only_a_superuser_makes(self):
+        """Extensions come along, publications are left out; and rows are of the table that they are in, not of the one it inherits from."""
+        self.sql('create extension pg_stat_statements; create schema odd; alter schema odd owner to acme_kitchens;'
+                 'create extension pg_buffercache schema odd; create publication every for all tables; set role acme_kitchens;'
+                 'create table parent (a int); create table child (b int) inherits (parent); insert into child values (1, 2);'
+                 'create table odd.more as select 1 as i', DB)
+        made = self.host.goldpath('backup', lib.SLUG).out.strip()
+        self.host.sh(f'cd / && sudo -u postgres pg_dump --clean --if-exists {DB} >/root/foreign.sql')
+        self.host.goldpath('rehearse', lib.SLUG, '--file', made)
+        for file in (made, '/root/foreign.sql'):
+            with self.subTest(file):
+                done = self.host.goldpath('restore', lib.SLUG, '--file', file, FLAG, '--no-restart', '--no-backup')
+                self.assertIn('owners, rights, extensions and publications are left out', done.err)
+                self.assertEqual(self.sql("select extname, extowner::regrole, extnamespace::regnamespace from pg_extension where extname ~ '^pg_' order by 1;"
+                                          'select count(*) from only parent; select count(*) from parent; select i from odd.more;'
+                                          'select count(*) from pg_publication', DB).split('\n'),
+                                 ['pg_buffercache|postgres|odd', 'pg_stat_statements|postgres|public', '0', '1', '1', '0'])
+                self.forget_kept()
+        # Where it is not in the live one nobody makes it for a dump.
+        self.sql('drop extension pg_stat_statements', DB)
+        done = self.host.goldpath('restore', lib.SLUG, '--file', made, FLAG, '--no-restart', '--no-backup', rc=6)
+        self.assertIn('make it there', done.err)
+        self.restore('/root/good.sql.gz')
+        self.forget_kept()
+        self.sql('drop extension pg_buffercache; drop schema odd', DB)
         self.assertEqual(self.contents(), self.good)
         self.host.healthy()
 
@@ -509,11 +538,18 @@ class Faults(Base):
     def in_site_file(self, key, value):
         self.host.sh(f"cp {SITE_FILE} /root/site.yaml; sed -i '/^{key}:/,/^[^ ]/{{/^{key}:/d;/^  /d}}' {SITE_FILE}; echo '{key}: {value}' >>{SITE_FILE}")
 
+    def test_a_transaction_left_open(self):
+        left = self.before_the_end('left.sql', 'BEGIN; CREATE TABLE lost (i int)')
+        self.assertIn('begins a transaction and does not end it', self.restore(left, rc=6).err)
+        self.untouched()
+
     def test_not_well_with_it(self):
         """A dump with which the site's page is an error: the former database comes back by itself."""
         self.in_site_file('health', '{path: /, contract: http, wait: 5}')
         try:
             ill = self.before_the_end('ill.sql', 'ALTER TABLE public.wagtailcore_site RENAME COLUMN hostname TO gone')
+            before = self.host.read(f'{STATE}/site.env')
+            self.host.sh(f'cp -p {lib.SITE}/.env /root/env; echo SINCE=then >>{lib.SITE}/.env')
             for args in ((), ('--no-restart',)):
                 done = self.host.goldpath('restore', lib.SLUG, '--file', ill, FLAG, '--no-backup', *args, rc=6)
                 self.assertIn('the database is again the one that was live', done.err)
@@ -525,9 +561,13 @@ class Faults(Base):
                     self.assertIn('was cut off in step', self.host.goldpath('deploy', lib.SLUG, '--resume').err)
                     self.assertEqual(self.contents(), self.good)
                 lib.wait_for(lambda: self.host.get('/').status == 200, 'the page is there')
+                # What was rejected is nothing to go back to; and what begins anew begins as before.
+                self.assertIn('no former database', self.undo(rc=7).err)
+                self.assertEqual(self.contents(), self.good)
+                self.assertEqual(self.host.read(f'{STATE}/site.env'), before)
                 self.forget_kept()
         finally:
-            self.host.sh(f'cp /root/site.yaml {SITE_FILE}')
+            self.host.sh(f'cp /root/site.yaml {SITE_FILE}; cp -p /root/env {lib.SITE}/.env')
 
     def test_on_another_host(self):
         """Where no database can be made beside it: in one transaction, all or nothing; with a wrong password, nothing."""
