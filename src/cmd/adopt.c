@@ -10,17 +10,16 @@
 #include "out/question.h"
 #include "sys/ctx.h"
 
-static void print_json(struct gp_ctx *ctx, bool ok, bool applied, const struct gp_adopt *a)
+static json_t *as_json(struct gp_ctx *ctx, bool applied, const struct gp_adopt *a)
 {
 	json_t *object = gp_json_result("adopt");
 
-	json_object_set_new(object, "ok", json_boolean(ok));
 	gp_json_text(ctx, object, "site", a->init.slug);
 	json_object_set_new(object, "applied", json_boolean(applied));
 	gp_json_text(ctx, object, "sha", a->work.sha);
 	gp_json_text(ctx, object, "release", a->deploy.release);
 	json_object_set_new(object, "changes", gp_changes_json(ctx, &a->changes));
-	gp_json_print(stdout, object);
+	return object;
 }
 
 static int adopt(struct gp_ctx *ctx, const struct gp_args *args, bool apply, struct gp_adopt *ret, struct gp_error *err)
@@ -56,7 +55,7 @@ static int print_result(struct gp_ctx *ctx, const struct gp_args *args, const st
 	bool pending = args->dry_run && !a->done;
 
 	if (args->json)
-		print_json(ctx, true, !args->dry_run && !a->done, a);
+		gp_json_print(stdout, as_json(ctx, !args->dry_run && !a->done, a));
 	else if (a->done)
 		printf("%s is goldpath's already: 0 changes\n", args->slug);
 	else if (args->dry_run)
@@ -76,7 +75,7 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 	if (adopt(ctx, args, !args->dry_run, a, err) < 0) {
 		/* What was done before it failed is a result too. */
 		if (args->json && a->changes.n)
-			print_json(ctx, false, !args->dry_run, a);
+			gp_json_keep(ctx, as_json(ctx, !args->dry_run, a));
 		return -1;
 	}
 	return print_result(ctx, args, a, err);

@@ -14,14 +14,13 @@
 #include "sys/ctx.h"
 #include "sys/fs.h"
 
-static void print_json(struct gp_ctx *ctx, bool ok, bool applied, const struct gp_changes *changes)
+static json_t *as_json(struct gp_ctx *ctx, bool applied, const struct gp_changes *changes)
 {
 	json_t *object = gp_json_result("provision");
 
-	json_object_set_new(object, "ok", json_boolean(ok));
 	json_object_set_new(object, "applied", json_boolean(applied));
 	json_object_set_new(object, "changes", gp_changes_json(ctx, changes));
-	gp_json_print(stdout, object);
+	return object;
 }
 
 /* The old script's --deploy-user says what the files say, or it is a mistake. */
@@ -83,9 +82,9 @@ static int make(struct gp_ctx *ctx, const struct gp_args *args, const struct gp_
 	const struct gp_provision request = { .slug = args->slug, .apply = !args->dry_run, .only = only };
 	int result = gp_provision_run(ctx, &request, ret, err);
 
-	/* What was done before it failed is a result too; the error is told after it. */
+	/* What was done before it failed is a result too. */
 	if (result < 0 && args->json)
-		print_json(ctx, false, !args->dry_run, ret);
+		gp_json_keep(ctx, as_json(ctx, !args->dry_run, ret));
 	return result;
 }
 
@@ -104,7 +103,7 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 	for (size_t i = 0; i < changes.n; i++)
 		tell_key(ctx, changes.v[i].what);
 	if (args->json)
-		print_json(ctx, true, !args->dry_run, go ? &changes : &agreed);
+		gp_json_print(stdout, as_json(ctx, !args->dry_run, go ? &changes : &agreed));
 	else
 		printf("%zu change%s%s\n", n, n == 1 ? "" : "s", args->dry_run && n ? " to be made" : "");
 	return args->dry_run && n ? gp_fail(err, GP_E_PENDING, "%zu change%s pending", n, n == 1 ? "" : "s") : 0;

@@ -23,17 +23,16 @@ static const char *restore_line(struct gp_ctx *ctx, const struct gp_removal *r)
 	return gp_sprintf(ctx->arena, "gunzip -c %s | psql -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -U %s %s", r->dump, r->db.user, r->db.name);
 }
 
-static void print_json(struct gp_ctx *ctx, bool ok, bool applied, const struct gp_removal *r)
+static json_t *as_json(struct gp_ctx *ctx, bool ok, bool applied, const struct gp_removal *r)
 {
 	json_t *object = gp_json_result("remove");
 
-	json_object_set_new(object, "ok", json_boolean(ok));
 	gp_json_text(ctx, object, "site", r->slug);
 	json_object_set_new(object, "applied", json_boolean(applied));
 	gp_json_text(ctx, object, "backup", r->backup);
 	gp_json_text(ctx, object, "restore", applied && ok ? restore_line(ctx, r) : NULL);
 	json_object_set_new(object, "changes", gp_changes_json(ctx, &r->changes));
-	gp_json_print(stdout, object);
+	return object;
 }
 
 static int refuse(struct gp_ctx *ctx, const struct gp_args *args, const struct gp_removal *r, struct gp_error *err)
@@ -41,7 +40,7 @@ static int refuse(struct gp_ctx *ctx, const struct gp_args *args, const struct g
 	const struct gp_terminal terminal = gp_terminal_of(stdout, args->no_color);
 
 	if (args->json)
-		print_json(ctx, false, false, r);
+		gp_json_keep(ctx, as_json(ctx, false, false, r));
 	else
 		gp_changes_show(&terminal, ctx, args->verbose, &r->changes);
 	gp_fail(err, GP_E_REFUSED, "%s would be removed as shown; nothing was changed", r->slug);
@@ -65,14 +64,14 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 	int result = gp_remove_run(ctx, &request, r, err);
 
 	if (result < 0 && request.apply && args->json && r->changes.n)
-		print_json(ctx, false, true, r);
+		gp_json_keep(ctx, as_json(ctx, false, true, r));
 	GP_TRY(result);
 	if (!request.apply)
 		return refuse(ctx, args, r, err);
 	if (r->packages.n)
 		gp_tell_note(ctx, "Debian packages stay: %s", gp_strv_join(ctx->arena, &r->packages, ", "));
 	if (args->json)
-		print_json(ctx, true, true, r);
+		gp_json_print(stdout, as_json(ctx, true, true, r));
 	else
 		print_result(ctx, r);
 	return 0;

@@ -68,14 +68,13 @@ static int refuse(struct gp_ctx *ctx, const struct gp_args *args, const struct g
 	GP_TRY(gp_restore_plan(ctx, request, r, &there, err));
 	if (args->json) {
 		object = gp_json_result("restore");
-		json_object_set_new(object, "ok", json_false());
 		gp_json_text(ctx, object, "site", args->slug);
 		gp_json_text(ctx, object, "file", r->file);
 		gp_json_text(ctx, object, "database", there.database);
 		put_number(object, "bytes", there.bytes);
 		put_number(object, "rows", there.rows);
 		gp_json_text(ctx, object, "newest_backup", there.backup);
-		gp_json_print(stdout, object);
+		gp_json_keep(ctx, object);
 	} else {
 		print_there(ctx, &there);
 		print_file(ctx, r);

@@ -43,10 +43,17 @@ void gp_json_print(FILE *to, json_t *object)
 	json_decref(object);
 }
 
+void gp_json_keep(struct gp_ctx *ctx, json_t *object)
+{
+	json_decref(ctx->partial_or_null);
+	ctx->partial_or_null = object;
+}
+
 void gp_json_error(struct gp_ctx *ctx, FILE *to, const char *command, const struct gp_error *err)
 {
-	json_t *object = gp_json_result(command), *error = json_object();
+	json_t *object = ctx->partial_or_null ? ctx->partial_or_null : gp_json_result(command), *error = json_object();
 
+	ctx->partial_or_null = NULL;
 	json_object_set_new(object, "ok", json_false());
 	json_object_set_new(object, "exit", json_integer(err->kind));
 	gp_json_text(ctx, error, "kind", gp_error_kind_name(err->kind));

@@ -12,6 +12,7 @@ struct gp_bus;
 struct gp_error;
 struct gp_pg;
 struct gp_proc_job;
+struct json_t;
 
 struct gp_ctx {
 	struct gp_arena *arena;      /* lives as long as the command */
@@ -22,6 +23,7 @@ struct gp_ctx {
 	struct gp_bus *bus_or_null;
 	struct gp_pg *admin_or_null; /* to Postgres, as its superuser */
 	int admin_port;
+	struct json_t *partial_or_null; /* with --json: a result that goes out with the error that ended it (out/json.h) */
 	struct gp_proc_job *beside_or_null; /* a program that runs while other things are seen to (plan/tools.c) */
 };
 

@@ -151,7 +151,10 @@ class Remove(unittest.TestCase):
         self.assertIn(f'hint: goldpath remove {SLUG} {FLAG}\n', done.err)
         self.assertNotIn('acme', done.out)
         told = self.host.goldpath('remove', SLUG, '--json', rc=7).out.splitlines()
-        self.assertEqual([json.loads(line)['ok'] for line in told], [False, False])
+        self.assertEqual(len(told), 1)
+        told = json.loads(told[0])
+        self.assertEqual((told['ok'], told['applied'], told['exit'], told['error']['hint']), (False, False, 7, f'goldpath remove {SLUG} {FLAG}'))
+        self.assertIn(f'database {DB}', [change['what'] for change in told['changes']])
         self.assertEqual(self.standing(), before)
         with self.subTest('a deploy is under way'):
             deploy = self.host.start_run('goldpath', 'deploy', SLUG)

@@ -181,8 +181,9 @@ class Whole(Base):
         made = self.host.goldpath('backup', lib.SLUG).out.strip()
         self.assertRegex(self.host.goldpath('restore', lib.SLUG, '--file', made, rc=7).out,
                          rf'newest backup {os.path.basename(made)}\n\+ file {made}, \S+ [KM]iB, \d+ seconds? old, of release \S+-\w+, \d+ rows\n')
-        said = json.loads(self.host.goldpath('restore', lib.SLUG, '--file', made, '--json', rc=7).out.splitlines()[0])
-        self.assertEqual((said['ok'], said['database'], said['newest_backup']), (False, DB, os.path.basename(made)))
+        said = json.loads(self.host.goldpath('restore', lib.SLUG, '--file', made, '--json', rc=7).out)      # one object
+        self.assertEqual((said['ok'], said['exit'], said['database'], said['newest_backup']), (False, 7, DB, os.path.basename(made)))
+        self.assertEqual(said['error']['hint'], f'goldpath restore {lib.SLUG} --file {made} {FLAG}')
         self.assertEqual(self.host.state(), before)
         self.untouched()
         self.host.goldpath('restore', lib.SLUG, rc=2)
