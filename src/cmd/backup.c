@@ -6,7 +6,7 @@
 #include "ops/backup.h"
 #include "out/json.h"
 
-static void print_json(struct gp_ctx *ctx, const struct gp_backup *backup)
+static json_t *as_json(struct gp_ctx *ctx, const struct gp_backup *backup)
 {
 	const struct gp_manifest *m = &backup->manifest;
 	json_t *object = gp_json_result("backup");
@@ -27,7 +27,7 @@ static void print_json(struct gp_ctx *ctx, const struct gp_backup *backup)
 	gp_json_text(ctx, object, "snapshot", backup->offsite.snapshot);
 	if (backup->offsite.snapshot)
 		json_object_set_new(object, "snapshot_added", json_integer((json_int_t)backup->offsite.added));
-	gp_json_print(stdout, object);
+	return object;
 }
 
 static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *err)
@@ -37,9 +37,12 @@ static int run(struct gp_ctx *ctx, const struct gp_args *args, struct gp_error *
 
 	if (backup.path && !args->json)
 		puts(backup.path);
+	/* It is made by now, though the way to the repository failed. */
+	if (result < 0 && backup.path && args->json)
+		gp_json_keep(ctx, as_json(ctx, &backup));
 	GP_TRY(result);
 	if (args->json)
-		print_json(ctx, &backup);
+		gp_json_print(stdout, as_json(ctx, &backup));
 	return 0;
 }
 

@@ -150,7 +150,9 @@ class Offsite(unittest.TestCase):
     def test_a_disk_that_is_not_mounted(self):
         self.backup()
         self.host.sh(f'mv {VAULT} /root/vault')
-        self.assertIn('is not there any more', self.backup(rc=1).out)
+        said = json.loads(self.backup(rc=1).out)        # one object, with the backup that is made all the same
+        self.assertIn('is not there any more', said['error']['message'])
+        self.assertEqual((said['ok'], said['exit'], self.host.sh(f"stat -c %s {said['path']}")), (False, 1, str(said['bytes'])))
         self.host.sh(f'[ ! -e {VAULT}/config ]; rm -rf {VAULT}; mv /root/vault {VAULT}')
         self.backup()
         self.to('/srv/none/acme')
