@@ -52,14 +52,24 @@ static int make_folders(const struct repository *o, struct gp_error *err)
 	return 0;
 }
 
-/* Made up once; whoever has had a repository before puts its password there. */
-static int ensure_password(struct repository *o, struct gp_error *err)
+/* It cannot be made anew: what is in the repository opens by the one that it was made with. */
+static int password_is_gone(const struct repository *o, const char *made, struct gp_error *err)
+{
+	gp_fail(err, GP_E_CONFIG, "there is no %s, the password of the repository %s", o->password, made);
+	return gp_hint(err, "put the copy of it there that was kept elsewhere. If there is none: another `backup.offsite`, for a new repository, and rm %s",
+		o->made);
+}
+
+/* Made up once, before the repository is; whoever has had one before puts its password there. made: where that was, or "". */
+static int ensure_password(struct repository *o, const char *made, struct gp_error *err)
 {
 	struct gp_arena *arena = o->d->ctx->arena;
 	const char *text;
 	int there;
 
 	GP_TRY(there = gp_fs_read_nofollow(arena, o->password, PASSWORD_FILE_MAX, &text, NULL, err));
+	if (!there && *made)
+		return password_is_gone(o, made, err);
 	if (!there) {
 		text = gp_sprintf(arena, "%s\n", gp_secret_new(arena, PASSWORD));
 		GP_TRY(gp_fs_write(o->password, text, strlen(text), 0600, 0, 0, err));
@@ -157,8 +167,13 @@ static int read_made(const struct repository *o, const char **ret, struct gp_err
 	return 0;
 }
 
-static int is_lost(const struct repository *o, struct gp_error *err)
+/* It was made here and is gone, or never was. */
+static int is_not_there(const struct repository *o, const char *made, struct gp_error *err)
 {
+	if (!gp_streq(made, o->restic.repository)) {
+		gp_fail(err, GP_E_FAILED, "there is no repository %s", o->restic.repository);
+		return gp_hint(err, "is the path right, and its disk mounted?");
+	}
 	gp_fail(err, GP_E_FAILED, "the repository %s is not there any more", o->restic.repository);
 	return gp_hint(err, "is its disk mounted? To begin a new one: rm %s", o->made);
 }
@@ -215,15 +230,19 @@ static int begin_place(const struct repository *o, struct gp_error *err)
 /* To read from. It has to be there, and so has its password. */
 static int open_to_read(struct gp_deploy *d, const char *to, struct repository *o, struct gp_error *err)
 {
+	const char *made;
 	int there;
 
 	GP_TRY(prepare(d, to, o, err));
+	GP_TRY(read_made(o, &made, err));
 	if (!gp_fs_exists(o->password)) {
+		if (*made)
+			return password_is_gone(o, made, err);
 		gp_fail(err, GP_E_CONFIG, "there is no %s, the password of the repository %s", o->password, o->restic.repository);
 		return gp_hint(err, "put the copy of it there that was kept elsewhere; `goldpath backup %s --media` makes a new repository", d->site.slug);
 	}
 	GP_TRY(there = gp_restic_find(&o->restic, err));
-	return there ? 0 : is_lost(o, err);
+	return there ? 0 : is_not_there(o, made, err);
 }
 
 static int open_to_write(struct gp_deploy *d, struct repository *o, struct gp_error *err)
@@ -233,11 +252,11 @@ static int open_to_write(struct gp_deploy *d, struct repository *o, struct gp_er
 
 	GP_TRY(prepare(d, NULL, o, err));
 	GP_TRY(read_made(o, &made, err));
-	GP_TRY(ensure_password(o, err));
+	GP_TRY(ensure_password(o, made, err));
 	if (!gp_streq(made, o->restic.repository))
 		return begin_place(o, err);
 	GP_TRY(there = gp_restic_find(&o->restic, err));
-	return there ? 0 : is_lost(o, err);
+	return there ? 0 : is_not_there(o, made, err);
 }
 
 /* ---- a snapshot --------------------------------------------------------------------------------------------------------- */

@@ -139,6 +139,23 @@ class Offsite(unittest.TestCase):
         self.assertIn('has another password than the one in', self.backup(rc=3).out)
         self.assertEqual(self.host.sh(f'find {VAULT} -type f | sort | xargs sha256sum'), before)
 
+    def test_the_password_is_gone(self):
+        """A new one would not open what is there: none is made, and with the copy all is as it was."""
+        self.backup()
+        self.host.sh(f'mv {OFFSITE}/password /root/password')
+        for command in ('backup', '--media'), ('rehearse', '--offsite'):
+            self.assertIn('put the copy of it there', self.host.goldpath(command[0], lib.SLUG, command[1], '--json', rc=3).out)
+        self.host.sh(f'[ ! -e {OFFSITE}/password ]; mv /root/password {OFFSITE}/password')
+        self.backup()
+
+    def test_none_was_made(self):
+        self.backup()
+        self.addCleanup(self.to, VAULT)
+        self.to('/srv/vault/typo')
+        said = json.loads(self.host.goldpath('rehearse', lib.SLUG, '--offsite', '--json', rc=1).out)
+        self.assertIn('there is no repository /srv/vault/typo', said['error']['message'])
+        self.assertNotIn(OFFSITE, said['error']['hint'])
+
     def test_something_of_it_is_gone(self):
         self.backup()
         self.host.sh(f'find {VAULT}/data -type f | head -n 1 | xargs rm')
