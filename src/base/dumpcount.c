@@ -327,8 +327,10 @@ static void sort(struct gp_tables *tables)
 
 int gp_dumpcount_end(struct gp_dumpcount *c, struct gp_dumped *ret, struct gp_error *err)
 {
-	if (!c->dumped.bytes)
-		return gp_fail(err, GP_E_FAILED, "there is nothing in it");
+	if (!c->dumped.bytes) {
+		gp_fail(err, GP_E_FAILED, "there is nothing in it");
+		return gp_hint(err, "take another one");
+	}
 	GP_TRY(gp_sql_end(&c->sql, err));
 	/* pg_dump may write \unrestrict after it. */
 	if (!memmem(c->tail.data, c->tail.len, closing_line, strlen(closing_line))) {

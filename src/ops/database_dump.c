@@ -14,7 +14,7 @@
 #include "sys/pg.h"
 #include "sys/proc.h"
 
-enum { TIMEOUT_MS = 6 * 3600 * 1000, ROOM_LEAST = 64 << 20 };
+enum { TIMEOUT_MS = 6 * 3600 * 1000, ROOM_LEAST = 64 << 20, NO_ROOM = 1 };
 
 /* What goldpath did not pack: gzip reads it, as nobody. */
 static int gunzip(const struct gp_dump_file *dump, gp_unpacked *to, void *arg, struct gp_error *err)
@@ -51,15 +51,25 @@ struct check {
 	struct gp_error wrong; /* with what is in it; GP_E_NONE: nothing yet */
 };
 
+static int no_room(uint64_t room, struct gp_error *err)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+
+	if (room <= NO_ROOM)
+		gp_fail(err, GP_E_FAILED, "there is no room on the disk of Postgres: less than %s are free", gp_size_words(arena, ROOM_LEAST));
+	else
+		gp_fail(err, GP_E_FAILED, "there is no room on the disk of Postgres for what is in it: that is more than the %s that fit there",
+			gp_size_words(arena, room));
+	return gp_hint(err, "make room: df -h; old databases that were kept: psql -l");
+}
+
 static int count(void *arg, const char *data, size_t len, struct gp_error *err)
 {
 	struct check *c = arg;
 
 	c->bytes += len;
-	if (c->bytes > c->room) {
-		gp_fail(err, GP_E_FAILED, "there is no room on the disk of Postgres for what is in it, more than %ju MiB", (uintmax_t)(c->room >> 20));
-		return gp_hint(err, "make room: df -h; old databases that were kept: psql -l");
-	}
+	if (c->bytes > c->room)
+		return no_room(c->room, err);
 	/* A checksum stands behind what it is of: what damage has made of it is damaged first of all, whatever it looks like now. */
 	if (!c->wrong.kind)
 		gp_dumpcount_feed(c->count, data, len, &c->wrong);
@@ -83,8 +93,10 @@ static int open_as(const char *path, const struct gp_account *as, uint64_t *ret_
 	}
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return gp_fail_errno(err, errno, "open %s", path);
-	if (!S_ISREG(st.st_mode))
-		return gp_fail(err, GP_E_REFUSED, "%s is no file", path);
+	if (!S_ISREG(st.st_mode)) {
+		gp_fail(err, GP_E_REFUSED, "%s is no file", path);
+		return gp_hint(err, "a dump is one, of plain SQL, gzipped or not; goldpath backups SLUG lists a site's");
+	}
 	*ret_bytes = (uint64_t)st.st_size;
 	result = fd;
 	fd = -1;
@@ -159,7 +171,7 @@ int gp_database_room(const struct gp_database *db, uint64_t *ret_bytes, int *ret
 	GP_TRY(gp_ctx_admin(db->ctx, db->port, &pg, err));
 	GP_TRY(gp_pg_value(pg, db->ctx->arena, "select current_setting('data_directory')", NULL, 0, &folder, err));
 	GP_TRY(gp_fs_free(folder, ret_bytes, &inodes, err));
-	*ret_bytes = *ret_bytes > ROOM_LEAST ? (*ret_bytes - ROOM_LEAST) / 3 * 2 : 1;
+	*ret_bytes = *ret_bytes > ROOM_LEAST ? (*ret_bytes - ROOM_LEAST) / 3 * 2 : NO_ROOM;
 	*ret_version = gp_pg_version(pg);
 	return 0;
 }

@@ -370,6 +370,12 @@ static bool is_header(const char *data, size_t len)
 	return len == HEADER && memcmp(data, header, sizeof(header)) == 0;
 }
 
+/* It was written whole once, with a checksum behind each block. */
+static int is_damaged(struct gp_error *err)
+{
+	return gp_hint(err, "take another one; was it copied to its end, and is its disk well (dmesg)?");
+}
+
 /* 1: the next member is in the block, 0: there is none any more. */
 static int read_member(struct unpack *u, struct block *b, struct gp_error *err)
 {
@@ -379,12 +385,16 @@ static int read_member(struct unpack *u, struct block *b, struct gp_error *err)
 	if (got == 0)
 		return 0;
 	len = is_header(b->packed, got) ? get32(b->packed + sizeof(header)) : 0;
-	if (got == HEADER && (len < HEADER + TRAILER || len > MEMBER_MAX))
-		return gp_fail(err, GP_E_FAILED, "it is damaged at byte %ju: no block begins there", (uintmax_t)u->bytes);
+	if (got == HEADER && (len < HEADER + TRAILER || len > MEMBER_MAX)) {
+		gp_fail(err, GP_E_FAILED, "it is damaged at byte %ju: no block begins there", (uintmax_t)u->bytes);
+		return is_damaged(err);
+	}
 	if (got == HEADER)
 		GP_TRY(read_at(u, u->bytes + HEADER, b->packed + HEADER, len - HEADER, &got, err));
-	if (got < len - HEADER || !len)
-		return gp_fail(err, GP_E_FAILED, "it is cut short, after %ju bytes", (uintmax_t)u->bytes);
+	if (got < len - HEADER || !len) {
+		gp_fail(err, GP_E_FAILED, "it is cut short, after %ju bytes", (uintmax_t)u->bytes);
+		return is_damaged(err);
+	}
 	b->packed_len = len;
 	u->bytes += len;
 	gp_digest_add(u->digest, b->packed, len);
@@ -396,8 +406,10 @@ static int take_unpacked(struct unpack *u, bool wait, struct gp_error *err)
 	struct block *b;
 
 	while ((b = to_take(u->ring, wait || is_full(u->ring)))) {
-		if (b->bad)
-			return gp_fail(err, GP_E_FAILED, "it is damaged: a checksum is wrong, after %ju MiB of what is in it", (uintmax_t)(u->unpacked >> 20));
+		if (b->bad) {
+			gp_fail(err, GP_E_FAILED, "it is damaged: a checksum is wrong, after %ju MiB of what is in it", (uintmax_t)(u->unpacked >> 20));
+			return is_damaged(err);
+		}
 		u->unpacked += b->plain_len;
 		if (u->data && b->plain_len)
 			GP_TRY(u->data(u->arg, b->plain, b->plain_len, err));

@@ -178,11 +178,14 @@ static void test_no_dump(void **state)
 	for (size_t i = 0; i < sizeof(noise); i++)
 		noise[i] = (char)(i * 2654435761u >> 13);
 	refused("", 0, ROOM, V15, "nothing");
+	assert_string_equal(err.hint, "take another one");
 	refused(noise, sizeof(noise), ROOM, V15, "dump");
 	refused("root:x:0:0\n", 11, ROOM, V15, "");
 	refused(unended, strlen(unended), ROOM, V15, "closing line");
 	refused(middle, strlen(middle), ROOM, V15, "");
-	refused(text, strlen(text), 100, V15, "no room");
+	refused(text, strlen(text), 100, V15, "more than the 1 KiB that fit there");
+	refused(text, strlen(text), 1, V15, "no room on the disk of Postgres: less than 64.0 MiB are free");
+	assert_non_null(strstr(err.hint, "make room"));
 	refused(bomb, packed(text, bomb, sizeof(bomb)), 100, V15, "no room");
 	refused(text, strlen(text), ROOM, 140011, "it is of Postgres 15.20");
 	assert_int_equal(err.kind, GP_E_REFUSED);
@@ -218,6 +221,7 @@ static void test_no_file(void **state)
 	assert_int_equal(mkfifo(at("fifo"), 0600), 0);
 	assert_int_equal(gp_dump_find(at("fifo"), NULL, &dump, &err), -1);
 	assert_int_equal(err.kind, GP_E_REFUSED);
+	assert_non_null(strstr(err.hint, "goldpath backups"));
 	put(at("real"), "x");
 	assert_int_equal(symlink("real", at("link")), 0);
 	assert_int_equal(gp_dump_find(at("link"), NULL, &dump, &err), -1);

@@ -169,6 +169,7 @@ static void test_cut_short(void **state)
 		assert_int_equal(result, len < 20 ? 0 : -1);
 		if (len >= 20)
 			assert_non_null(strstr(err.msg, "cut short"));
+		assert_true(result >= 0 || strstr(err.hint, "another one"));
 	}
 	free(s.data);
 }
@@ -185,7 +186,7 @@ static void test_flipped_bits(void **state)
 
 		s.file[i] = (char)(was ^ (1 << i % 8));
 		assert_int_equal(look(s.file, s.len, s.data, s.size, &err), i < 16 ? 0 : -1);
-		assert_true(i < 16 || *err.msg);
+		assert_true(i < 16 || strstr(err.hint, "another one"));
 		s.file[i] = was;
 	}
 	assert_int_equal(look(s.file, s.len, s.data, s.size, NULL), 1);
