@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "sys/account.h"
@@ -14,7 +15,10 @@
 #include "sys/pg.h"
 #include "sys/proc.h"
 
-enum { TIMEOUT_MS = 6 * 3600 * 1000, PROGRESS_MS = 250, STDERR_MAX = 64 * 1024 };
+/* Longer than the statement that names all tables, behind what is wrong with it; of which people see so much. */
+enum { TIMEOUT_MS = 6 * 3600 * 1000, PROGRESS_MS = 250, STDERR_MAX = 1 << 20, LINE_SHOWN = 300 };
+
+#define LOCK_WAIT "30" /* seconds */
 
 struct pass {
 	const struct gp_pg_dump *dump;
@@ -44,29 +48,66 @@ static int pass(void *arg, const char *data, size_t len, struct gp_error *err)
 	return gp_pack_add(p->pack, len, err);
 }
 
+/* The first line that calls itself an error, without pg_dump's name; NULL: there is none. */
+static const char *first_error(const struct gp_strv *lines)
+{
+	static const char mark[] = "pg_dump: error: ";
+
+	for (size_t i = 0; i < lines->n; i++) {
+		if (gp_starts_with(lines->v[i], mark))
+			return lines->v[i] + strlen(mark);
+		if (strstr(lines->v[i], "ERROR: ") || strstr(lines->v[i], "FATAL: "))
+			return lines->v[i];
+	}
+	return NULL;
+}
+
+/* Its last line may be the statement, which goes on for as many tables as there are. pg_dump bounds the wait for a lock as one of a statement,
+ * and no other statement of its own. */
+static int failed(const struct gp_proc *proc, const struct gp_proc_result *result, struct gp_error *err)
+{
+	GP_AUTO_ARENA arena = gp_arena_new();
+	const struct gp_strv lines = gp_lines(arena, gp_buf_str(&result->err));
+	const char *why = first_error(&lines);
+	GP_AUTO_BUF shown = { 0 };
+
+	if (result->signal || !why)
+		gp_proc_fail(proc, result, err);
+	else if (strstr(why, "due to statement timeout") || strstr(why, "due to lock timeout")) {
+		gp_fail(err, GP_E_FAILED, "a table of the database is locked by somebody for longer than " LOCK_WAIT " s");
+		gp_hint(err, "who it is: sudo -u postgres psql -c \"select pid, usename, state, query from pg_stat_activity where pid in"
+			" (select pid from pg_locks where mode = 'AccessExclusiveLock')\"; then this again, when that is done");
+	} else
+		gp_fail(err, GP_E_FAILED, "pg_dump exited with status %d: %.*s", result->status, LINE_SHOWN, why);
+	for (size_t i = 0; i < lines.n; i++)
+		gp_buf_printf(&shown, "%.*s%s\n", LINE_SHOWN, lines.v[i], strlen(lines.v[i]) > LINE_SHOWN ? " ..." : "");
+	return gp_detail(err, gp_buf_str(&shown), shown.len);
+}
+
 static int run(struct gp_arena *arena, struct pass *p, struct gp_error *err)
 {
+	GP_AUTO_RESULT result = { 0 };
 	const struct gp_pg_dump *d = p->dump;
 	const char *port = gp_sprintf(arena, "--port=%d", d->port), *host = d->host ? gp_sprintf(arena, "--host=%s", d->host) : "--no-password";
 	const char *user = d->user ? gp_sprintf(arena, "--username=%s", d->user) : "--no-password";
 	/* Never an argument: those are for all to see. */
 	const char *const env[] = { d->password ? gp_sprintf(arena, "PGPASSWORD=%s", d->password) : NULL, NULL };
 
-	if (gp_proc_must(&(struct gp_proc){
-			.argv = GP_ARGV("pg_dump", "--format=plain", "--no-owner", "--no-privileges", "--clean", "--if-exists",
-				"--lock-wait-timeout=30s", "--no-password", port, host, user, "--", d->database),
-			.env = env,
-			.as = d->as,
-			.umask = 077,
-			.timeout_ms = TIMEOUT_MS,
-			.output_max = STDERR_MAX,
-			.data = pass,
-			.room = room,
-			.arg = p }, NULL, err) == 0)
-		return 0;
-	if (err && strstr(err->detail, "lock timeout"))
-		gp_hint(err, "a session of the site holds a lock: stop its units, then this again");
-	return -1;
+	const struct gp_proc proc = {
+		.argv = GP_ARGV("pg_dump", "--format=plain", "--no-owner", "--no-privileges", "--clean", "--if-exists",
+			"--lock-wait-timeout=" LOCK_WAIT "s", "--no-password", port, host, user, "--", d->database),
+		.env = env,
+		.as = d->as,
+		.umask = 077,
+		.timeout_ms = TIMEOUT_MS,
+		.output_max = STDERR_MAX,
+		.data = pass,
+		.room = room,
+		.arg = p,
+	};
+
+	GP_TRY(gp_proc_run(&proc, &result, err));
+	return result.status == 0 ? 0 : failed(&proc, &result, err);
 }
 
 static int write_it(struct gp_arena *arena, struct pass *p, int fd, struct gp_pg_dumped *ret, struct gp_error *err)

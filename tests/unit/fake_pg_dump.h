@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "sys/account.h"
@@ -19,7 +20,7 @@
 
 static struct {
 	const char *dump;     /* what pg_dump writes; NULL: FAKE_DUMP */
-	const char *fails;    /* what it says when it fails after that, or NULL */
+	const char *fails;    /* what it says on stderr when it fails after that, or NULL */
 	bool gone, down;      /* there is no such database; no server */
 	const char *bytes;    /* of the database */
 	int runs;
@@ -41,15 +42,18 @@ static int fake_write(const struct gp_proc *proc, const char *dump, struct gp_er
 	return 0;
 }
 
-int __real_gp_proc_must(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err);
-int __wrap_gp_proc_must(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err);
-int __wrap_gp_proc_must(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err)
+int __real_gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err);
+int __wrap_gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err);
+int __wrap_gp_proc_run(const struct gp_proc *proc, struct gp_proc_result *ret, struct gp_error *err)
 {
 	if (!gp_streq(proc->argv[0], "pg_dump"))
-		return __real_gp_proc_must(proc, ret, err);
+		return __real_gp_proc_run(proc, ret, err);
 	fake.runs++;
+	*ret = (struct gp_proc_result){ .status = fake.fails != NULL, .err.max = proc->output_max };
 	GP_TRY(fake_write(proc, fake.dump ? fake.dump : FAKE_DUMP, err));
-	return fake.fails ? gp_fail(err, GP_E_FAILED, "pg_dump exited with status 1: %s", fake.fails) : 0;
+	if (fake.fails)
+		gp_buf_keep_tail(&ret->err, fake.fails, strlen(fake.fails));
+	return 0;
 }
 
 int __wrap_gp_ctx_admin(struct gp_ctx *c, int port, struct gp_pg **ret, struct gp_error *err);

@@ -142,6 +142,38 @@ static void test_pg_dump_fails(void **state)
 	}
 }
 
+/* What is wrong stands first, and the statement behind it names every table: that is shown in part. */
+static void test_pg_dump_says_much(void **state)
+{
+	static const struct {
+		const char *first, *then, *says, *hint;
+	} cases[] = {
+		{ "pg_dump: error: query failed: ERROR:  canceling statement due to statement timeout\n", "pg_dump: detail: Query was: ",
+			"dump database acme: a table of the database is locked by somebody for longer than 30 s", "pg_locks" },
+		{ "pg_dump: error: query failed: ERROR:  canceling statement due to lock timeout\n", "pg_dump: error: query was: ",
+			"dump database acme: a table of the database is locked by somebody for longer than 30 s", "pg_locks" },
+		{ "pg_dump: [archiver (db)] query failed: ERROR:  canceling statement due to statement timeout\n",
+			"pg_dump: [archiver (db)] query was: ", "is locked by somebody", "pg_locks" },
+		{ "pg_dump: warning: no matter\npg_dump: error: query failed: ERROR:  permission denied for table t1\n", "pg_dump: detail: Query was: ",
+			"dump database acme: pg_dump exited with status 1: query failed: ERROR:  permission denied for table t1", "" },
+	};
+	enum { LOCKS = 100000 };
+	char *lock = gp_alloc(arena, LOCKS + 1);
+
+	(void)state;
+	memcpy(lock, "LOCK TABLE ", strlen("LOCK TABLE "));
+	for (size_t i = strlen("LOCK TABLE "); i < LOCKS; i++)
+		lock[i] = "public.t, "[i % 10];
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		fake.fails = gp_sprintf(arena, "%s%s%s\n", cases[i].first, cases[i].then, lock);
+		fails_with(cases[i].says);
+		assert_non_null(strstr(err.hint, cases[i].hint));
+		assert_non_null(strstr(err.detail, cases[i].first));
+		assert_non_null(strstr(err.detail, "LOCK TABLE "));
+		assert_true(strlen(err.detail) < 600);
+	}
+}
+
 /* A pg_dump that says that all went well, and did not write all. */
 static void test_cut_short(void **state)
 {
@@ -317,6 +349,7 @@ int main(void)
 		TEST(test_all_well),
 		TEST(test_many_in_a_second),
 		TEST(test_pg_dump_fails),
+		TEST(test_pg_dump_says_much),
 		TEST(test_cut_short),
 		TEST(test_no_database),
 		TEST(test_no_room),
