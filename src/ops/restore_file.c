@@ -142,10 +142,11 @@ static void tell_of_file(struct gp_deploy *d, const struct gp_restore *r)
 		r->has_manifest ? ", as its manifest says" : "; it has no manifest");
 }
 
-/* What the release that serves will find, or not find. */
+/* What the release that serves will find, or not find. A dump of INSERTs does not say which migrations are in it. */
 static void tell_of_migrations(struct gp_deploy *d, const struct gp_restore *r)
 {
 	const struct gp_strv *has = &r->dump.dumped.migrations;
+	bool says = has->n || gp_tables_find(&r->dump.dumped.tables, "public.django_migrations", &(uint64_t){ 0 });
 	size_t unknown = 0, missing = 0;
 	struct gp_record record;
 	struct gp_strv knows;
@@ -155,7 +156,7 @@ static void tell_of_migrations(struct gp_deploy *d, const struct gp_restore *r)
 	knows = gp_record_keeps(d->ctx, &record);
 	for (size_t i = 0; i < has->n; i++)
 		unknown += !gp_strv_has(&knows, has->v[i]);
-	for (size_t i = 0; i < record.migrations.n; i++)
+	for (size_t i = 0; i < record.migrations.n && says; i++)
 		missing += !gp_strv_has(has, record.migrations.v[i]);
 	if (unknown)
 		gp_tell_warn(d->ctx, "it has %zu migration%s that %s does not know", unknown, unknown == 1 ? "" : "s", d->release);
