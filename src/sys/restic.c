@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-enum { MINUTE = 60 * 1000, HOUR = 60 * MINUTE, SAID_MAX = 16 << 20, SNAPSHOTS_MAX = 10000, TEXT_MAX = 4096, ID = 64, SHORT_ID = 8 };
+enum { MINUTE = 60 * 1000, HOUR = 60 * MINUTE, SAID_MAX = 16 << 20, SNAPSHOTS_MAX = 10000, TEXT_MAX = 4096, ID = 64, SHORT_ID = 8, SPEECHLESS_MAX = 6 };
 
 /*
  * As root, for the files of a site are of three users; but with no right of root's than to read them: in the view that it has, only its
@@ -65,37 +65,49 @@ static int missing(struct gp_error *err)
 	return gp_hint(err, "`goldpath provision` installs it where `backup.offsite` in a site's file is set");
 }
 
+static bool said(const struct gp_proc_result *result, const char *words)
+{
+	return strstr(gp_buf_str(&result->err), words);
+}
+
 /* The words of restic, ssh and S3 that have an answer. The first that is found counts. */
+static const struct known {
+	const char *said;
+	enum gp_error_kind kind;
+	const char *words, *hint; /* NULL: it is about the password */
+} known[] = {
+	{ "wrong password or no key found", GP_E_CONFIG, "has another password than the one in ", NULL },
+	{ "already locked", GP_E_LOCKED, "is in use by somebody else", "its timer tries again; where nobody is, `restic unlock`" },
+	{ "unable to create lock", GP_E_LOCKED, "cannot be locked", "is it in use, or may nothing be written there?" },
+	{ "Host key verification failed", GP_E_CONFIG, "is on a host that root's ssh does not know", "once, by hand, as root: ssh to it" },
+	{ "Permission denied (publickey", GP_E_CONFIG, "is on a host that does not let root's key in",
+		"a key in /root/.ssh, and its .pub there" },
+	{ "bucket does not exist", GP_E_CONFIG, "is in a bucket that is not there", "is it the right one? Has somebody deleted it?" },
+	{ "Access Key Id you provided does not exist", GP_E_CONFIG, "does not know the access key", KEYS_HINT },
+	{ "signature we calculated does not match", GP_E_CONFIG, "does not take the secret access key", KEYS_HINT },
+	{ "Access Denied", GP_E_CONFIG, "does not let the access key in", KEYS_HINT },
+	{ "already contains keys", GP_E_FAILED, "is half made", "where there is nothing else in it, empty it; the next run makes it again" },
+	{ "no space left on device", GP_E_FAILED, "is on a disk that is full", "make room there: df -h" },
+};
+
+static const struct known *find_known(const struct gp_proc_result *result)
+{
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (said(result, known[i].said))
+			return &known[i];
+	return NULL;
+}
+
 static bool explain(const struct gp_restic *r, const struct gp_proc_result *result, struct gp_error *err)
 {
-	static const struct {
-		const char *said;
-		enum gp_error_kind kind;
-		const char *words, *hint; /* NULL: it is about the password */
-	} known[] = {
-		{ "wrong password or no key found", GP_E_CONFIG, "has another password than the one in ", NULL },
-		{ "already locked", GP_E_LOCKED, "is in use by somebody else", "its timer tries again; where nobody is, `restic unlock`" },
-		{ "unable to create lock", GP_E_LOCKED, "cannot be locked", "is it in use, or may nothing be written there?" },
-		{ "Host key verification failed", GP_E_CONFIG, "is on a host that root's ssh does not know", "once, by hand, as root: ssh to it" },
-		{ "Permission denied (publickey", GP_E_CONFIG, "is on a host that does not let root's key in",
-			"a key in /root/.ssh, and its .pub there" },
-		{ "bucket does not exist", GP_E_CONFIG, "is in a bucket that is not there", "is it the right one? Has somebody deleted it?" },
-		{ "Access Key Id you provided does not exist", GP_E_CONFIG, "does not know the access key", KEYS_HINT },
-		{ "signature we calculated does not match", GP_E_CONFIG, "does not take the secret access key", KEYS_HINT },
-		{ "Access Denied", GP_E_CONFIG, "does not let the access key in", KEYS_HINT },
-		{ "already contains keys", GP_E_FAILED, "is half made", "where there is nothing else in it, empty it; the next run makes it again" },
-		{ "no space left on device", GP_E_FAILED, "is on a disk that is full", "make room there: df -h" },
-	};
+	const struct known *k = find_known(result);
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (!strstr(gp_buf_str(&result->err), known[i].said))
-			continue;
-		gp_fail(err, known[i].kind, "the repository %s %s%s", r->repository, known[i].words, known[i].hint ? "" : r->password_file);
-		gp_detail(err, gp_buf_str(&result->err), result->err.len);
-		gp_hint(err, "%s", known[i].hint ? known[i].hint : "put the repository's own password into that file");
-		return true;
-	}
-	return false;
+	if (!k)
+		return false;
+	gp_fail(err, k->kind, "the repository %s %s%s", r->repository, k->words, k->hint ? "" : r->password_file);
+	gp_detail(err, gp_buf_str(&result->err), result->err.len);
+	gp_hint(err, "%s", k->hint ? k->hint : "put the repository's own password into that file");
+	return true;
 }
 
 static int failed(const struct gp_restic *r, const struct gp_proc *proc, const struct gp_proc_result *result, struct gp_error *err)
@@ -104,6 +116,12 @@ static int failed(const struct gp_restic *r, const struct gp_proc *proc, const s
 		return -1;
 	gp_proc_fail(proc, result, err);
 	return gp_context(err, "the repository %s", r->repository);
+}
+
+/* One time in six restic ends before it has passed on what ssh said. Nothing was done by then, and why is worth another try. */
+static bool is_speechless(const struct gp_proc_result *result)
+{
+	return result->status > 0 && said(result, "unable to start the sftp session") && !said(result, "subprocess ssh");
 }
 
 static int run(const struct gp_restic *r, const char *const *as, const char *const *words, const struct gp_strv *more, int64_t timeout_ms,
@@ -124,10 +142,14 @@ static int run(const struct gp_restic *r, const char *const *as, const char *con
 	proc->timeout_ms = timeout_ms;
 	proc->output_max = SAID_MAX;
 	proc->umask = 077;
-	if (gp_proc_run(proc, ret, err) == 0)
-		return 0;
-	/* It says why it tries again, until its time is over. */
-	return explain(r, ret, err) ? -1 : gp_context(err, "the repository %s", r->repository);
+	for (int i = 1;; i++) {
+		/* It says why it tries again, until its time is over. */
+		if (gp_proc_run(proc, ret, err) < 0)
+			return explain(r, ret, err) ? -1 : gp_context(err, "the repository %s", r->repository);
+		if (i == SPEECHLESS_MAX || !is_speechless(ret))
+			return 0;
+		gp_proc_result_free(ret);
+	}
 }
 
 static int must(const struct gp_restic *r, const char *const *as, const char *const *words, const struct gp_strv *more, int64_t timeout_ms,
@@ -137,11 +159,6 @@ static int must(const struct gp_restic *r, const char *const *as, const char *co
 
 	GP_TRY(run(r, as, words, more, timeout_ms, &proc, ret, err));
 	return ret->status == 0 ? 0 : failed(r, &proc, ret, err);
-}
-
-static bool said(const struct gp_proc_result *result, const char *words)
-{
-	return strstr(gp_buf_str(&result->err), words);
 }
 
 /* ---- the repository --------------------------------------------------------------------------------------------------- */

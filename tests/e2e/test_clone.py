@@ -178,7 +178,7 @@ line"; chown -h deploy: {MEDIA}/link {MEDIA}/sparse
                 (3, (lib.SLUG, '--to', TWO, *out, '/root/bad'), 'another password'),
                 (3, (lib.SLUG, '--to', TWO, *out, '/root/open'), "not root's alone"),
                 (1, ('missing', '--to', TWO, *out, '/root/pw'), 'no snapshot of missing'),
-                (1, (lib.SLUG, '--to', TWO, '--offsite', '/srv/vault/none', '--password-file', '/root/pw'), 'not there')):
+                (1, (lib.SLUG, '--to', TWO, '--offsite', '/srv/vault/none', '--password-file', '/root/pw'), 'there is no repository /srv/vault/none')):
             with self.subTest(args):
                 self.assertIn(words, self.host.goldpath('clone', *args, rc=rc).err)
                 self.assertEqual(self.host.sh(f'ls -A /srv/sum {YAML} /var/lib/goldpath'), sites)
