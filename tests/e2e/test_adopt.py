@@ -101,6 +101,9 @@ BLOCK = f'''# by hand
 def by_hand(host, repo):
     """The runbook, as a person would follow it."""
     host.sh(f'apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q {PACKAGES}', timeout=600)
+    # Before there are visitors: a connection that is open when the kernel begins to follow connections may be taken for one of the host's own, and
+    # whoever comes from its port later has no answer until that is forgotten.
+    host.sh('ufw allow OpenSSH; ufw allow 80/tcp; ufw allow 443/tcp; ufw --force enable')
     host.sh(f'''
         adduser --disabled-password --gecos "" deploy
         usermod -aG sudo deploy
