@@ -393,6 +393,16 @@ def bare_to_live(host, repo):
     return said
 
 
+def database_elsewhere(host):
+    """The site's .env leads to its database by the host's own address, as to one on another host. What it was is in /root/env."""
+    host.sh(f'''
+        cp -p {SITE}/.env /root/env
+        echo "listen_addresses = '*'" >>$(ls -d /etc/postgresql/*/main)/postgresql.conf
+        echo "host acme_kitchens acme_kitchens 0.0.0.0/0 scram-sha-256" >>$(ls -d /etc/postgresql/*/main)/pg_hba.conf
+        systemctl restart postgresql
+        sed -i 's/^DJANGO_DB_HOST=.*/DJANGO_DB_HOST={host.ip}/' {SITE}/.env''')
+
+
 def live(test, purpose, release='bookworm'):
     """A host with acme-kitchens live, from the image; the image is made where there is none of this package."""
     with image_lock(release):

@@ -122,12 +122,7 @@ class Migrations(unittest.TestCase):
         """Dumped by the site's own login."""
         path, address, dumps = f'/etc/goldpath/sites/{lib.SLUG}.yaml', self.host.ip, self.dumps()
         yaml = self.host.read(path)
-        self.host.sh(f'''
-            cp -p {lib.SITE}/.env /root/env
-            echo "listen_addresses = '*'" >>$(ls -d /etc/postgresql/*/main)/postgresql.conf
-            echo "host acme_kitchens acme_kitchens 0.0.0.0/0 scram-sha-256" >>$(ls -d /etc/postgresql/*/main)/pg_hba.conf
-            systemctl restart postgresql
-            sed -i 's/^DJANGO_DB_HOST=.*/DJANGO_DB_HOST={address}/' {lib.SITE}/.env''')
+        lib.database_elsewhere(self.host)
         try:
             done = self.deploy('elsewhere', rc=None)
             self.assertIn(f'names a database on {address}, the site\'s file one on this host', done.err)

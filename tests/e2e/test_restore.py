@@ -573,14 +573,8 @@ class Faults(Base):
 
     def test_on_another_host(self):
         """Where no database can be made beside it: in one transaction, all or nothing; with a wrong password, nothing."""
-        address = self.host.ip
-        self.in_site_file('database', f'{{host: {address}}}')
-        self.host.sh(f'''
-            cp -p {lib.SITE}/.env /root/env
-            echo "listen_addresses = '*'" >>$(ls -d /etc/postgresql/*/main)/postgresql.conf
-            echo "host {DB} {DB} 0.0.0.0/0 scram-sha-256" >>$(ls -d /etc/postgresql/*/main)/pg_hba.conf
-            systemctl restart postgresql
-            sed -i 's/^DJANGO_DB_HOST=.*/DJANGO_DB_HOST={address}/' {lib.SITE}/.env''')
+        self.in_site_file('database', f'{{host: {self.host.ip}}}')
+        lib.database_elsewhere(self.host)
         try:
             self.sql("set role acme_kitchens; update wagtailcore_page set title = 'other'; create table since (i int references more_tree);"
                      'select lo_create(4713)', DB)

@@ -1,23 +1,15 @@
 /* The answer of a release's Django made of any bytes: what is read out of it is bounded, and every name could be shown and be a file's. */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/error.h"
 #include "ops/django.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "must.h"
 
-static void must(int truth, const char *what)
-{
-	if (truth)
-		return;
-	fprintf(stderr, "broken: %s\n", what);
-	abort();
-}
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_line(const char *text, size_t max)
 {

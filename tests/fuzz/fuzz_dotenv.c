@@ -4,8 +4,6 @@
  */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -15,17 +13,10 @@
 #include "base/parse.h"
 #include "base/str.h"
 
+#include "must.h"
 #include "systemd_env.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(int truth, const char *what)
-{
-	if (truth)
-		return;
-	fprintf(stderr, "broken: %s\n", what);
-	abort();
-}
 
 static void check_pairs(const struct gp_dotenv *env, size_t size)
 {

@@ -1,8 +1,6 @@
 /* A backup's manifest made of any bytes: it is none, and why is told, or each part of it is of the form that it should have. */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -11,19 +9,13 @@
 #include "ops/django.h"
 #include "ops/manifest.h"
 
+#include "must.h"
+
 #define FILE_NAME "acme_db_20260131T031500Z.sql.gz"
 
 enum { TEXT_MAX = 300, LIST_MAX = 65536, SERVER_MAX = 10000000 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(int truth, const char *what)
-{
-	if (truth)
-		return;
-	fprintf(stderr, "broken: %s\n", what);
-	abort();
-}
 
 static void check_text(const char *text)
 {

@@ -4,8 +4,6 @@
  */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -14,15 +12,9 @@
 #include "base/str.h"
 #include "conf/site.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "must.h"
 
-static void must(int truth, const char *what)
-{
-	if (truth)
-		return;
-	fprintf(stderr, "broken: %s\n", what);
-	abort();
-}
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_name(enum gp_name_kind kind, const char *text)
 {
